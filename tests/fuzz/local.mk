@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# One fuzz target for each decoder. With --enable-fuzz it is a libFuzzer program; without, it is
+# linked with a plain main. Either way "make check" replays its seeds, corpus/NAME/*. To add one:
+#
+#   fuzz_targets += %reldir%/NAME.fuzz
+#   %canon_reldir%_NAME_fuzz_SOURCES = %reldir%/NAME.c $(fuzz_main)
+#   %canon_reldir%_NAME_fuzz_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+
+fuzz_targets =
+
+if ENABLE_FUZZ
+fuzz_main =
+else
+fuzz_main = %reldir%/main.c
+endif
+
+check_PROGRAMS += $(fuzz_targets)
+TESTS += $(fuzz_targets)
+TEST_EXTENSIONS += .fuzz
+FUZZ_LOG_COMPILER = $(SHELL) $(top_srcdir)/%reldir%/replay
+
+EXTRA_DIST += %reldir%/main.c %reldir%/replay %reldir%/corpus

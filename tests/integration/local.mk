@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# The real programs, driven by scripts: add an executable script's name to integration_tests.
+
+integration_tests =
+
+dist_check_SCRIPTS += $(integration_tests)
+TESTS += $(integration_tests)

@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Random commands against a naive model: add a program's name to model_tests.
+
+model_tests =
+
+check_PROGRAMS += $(model_tests)
+TESTS += $(model_tests)

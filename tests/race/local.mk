@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Programs made to be run under ThreadSanitizer: add a program's name to race_tests.
+
+race_tests =
+
+check_PROGRAMS += $(race_tests)
+TESTS += $(race_tests)

@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# One test for each fixed bug, NNNN-slug: a Check program in regress_programs, or an executable
+# script in regress_scripts.
+
+regress_programs =
+regress_scripts =
+
+check_PROGRAMS += $(regress_programs)
+dist_check_SCRIPTS += $(regress_scripts)
+TESTS += $(regress_programs) $(regress_scripts)
