@@ -3,3 +3,9 @@
 # The public headers, installed as <penstock/...>.
 
 nodist_pkginclude_HEADERS += %reldir%/penstock/version.h
+pkginclude_HEADERS += \
+	%reldir%/penstock/err.def \
+	%reldir%/penstock/error.h \
+	%reldir%/penstock/loop.h \
+	%reldir%/penstock/queue.h \
+	%reldir%/penstock/time.h

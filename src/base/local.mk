@@ -1,4 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 
 libpen_la_SOURCES += \
+	%reldir%/buf.c %reldir%/buf.h \
+	%reldir%/check.c %reldir%/check.h \
+	%reldir%/count.h \
+	%reldir%/err.c %reldir%/err.h \
+	%reldir%/limits.h \
+	%reldir%/list.h \
+	%reldir%/roles.h \
+	%reldir%/route.h \
+	%reldir%/slice.c %reldir%/slice.h \
 	%reldir%/version.c

@@ -1,1 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+
+libpen_la_SOURCES += \
+	%reldir%/futex.c %reldir%/futex.h \
+	%reldir%/lock.c %reldir%/lock.h %reldir%/locks.def \
+	%reldir%/waiters.c %reldir%/waiters.h

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The configuration as the daemon uses it: loaded once from YAML, checked whole, then read only.
+ * Every field is a row of options.def; units are those of the row.
+ *
+ * Main thread at boot only; blocks on reading the file.
+ */
+#ifndef CONF_CONF_H
+#define CONF_CONF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/err.h"
+#include "base/limits.h"
+#include "base/units.h"
+
+enum conf_when_full { WHEN_FULL_BLOCK, WHEN_FULL_REJECT, WHEN_FULL_DROP_OLDEST, WHEN_FULL_DROP_NEWEST };
+enum conf_store { STORE_MEMORY };
+enum conf_pattern { PATTERN_NONE, PATTERN_PULL, PATTERN_REP, PATTERN_SUB, PATTERN_BUS, PATTERN_PAIR, PATTERN_LINES,
+                    PATTERN_PUB, PATTERN_PUSH };
+enum conf_framing { FRAMING_RAW, FRAMING_JSON };
+enum conf_reply { REPLY_RECEIPT, REPLY_RESULT };
+enum conf_on_failure { ON_FAILURE_DROP, ON_FAILURE_DEAD };
+enum conf_builtin { BUILTIN_NONE, BUILTIN_PASS, BUILTIN_SUM_SQUARES, BUILTIN_SLEEP };
+enum conf_protocol { PROTOCOL_LINES, PROTOCOL_FRAMES };
+
+/* Lists end with a NULL as well. All strings belong to the struct conf. */
+struct conf_strings {
+    char **at;
+    size_t count;
+};
+
+struct conf_queue {
+    char *name;
+    uint64_t items_max, bytes_max;
+    enum conf_when_full when_full;
+    enum conf_store store;
+};
+
+struct conf_producer {
+    char *name;
+    enum conf_pattern pattern;
+    struct conf_strings listen, connect, topics;
+    char *queue;
+    enum conf_framing framing;
+    enum conf_reply reply;
+    char *path;
+    uint64_t line_max, message_max, receive_buffer, reply_bytes_max;
+    unsigned ipc_mode;
+    span_t linger;
+};
+
+struct conf_handler {
+    enum conf_builtin builtin; /* BUILTIN_NONE: exec */
+    struct conf_strings exec;
+    enum conf_protocol protocol;
+    uint64_t processes;
+    span_t timeout, backoff_max, time;
+    uint64_t answer_max;
+};
+
+struct conf_consumer {
+    char *name;
+    char *queue;
+    uint64_t threads, budget;
+    struct conf_handler handler;
+    char *publish; /* NULL: none */
+    char *topic;   /* a template; NULL or "": none */
+    enum conf_on_failure on_failure;
+    char *dead; /* NULL unless ON_FAILURE_DEAD */
+};
+
+struct conf_publisher {
+    char *name;
+    enum conf_pattern pattern;
+    struct conf_strings listen, connect;
+    enum conf_framing framing;
+    char *separator;
+    uint64_t bytes_max, send_buffer;
+    unsigned ipc_mode;
+    span_t linger;
+};
+
+struct conf_top {
+    char *control; /* NULL or "": none */
+    unsigned control_mode;
+    span_t drain_timeout;
+    uint64_t max_errors;
+};
+
+struct conf {
+    struct conf_top top;
+    struct conf_queue *queues;
+    size_t queues_count;
+    struct conf_producer *producers;
+    size_t producers_count;
+    struct conf_consumer *consumers;
+    size_t consumers_count;
+    struct conf_publisher *publishers;
+    size_t publishers_count;
+};
+
+/* Load and check a file ("-": standard input). Errors are written to `errors` as FILE:LINE:COL: error: TEXT,
+ * the line itself, a caret, and a suggestion where there is one; with a last line that counts them.
+ * PEN_ECONFIG, PEN_ENOMEM, or a negated errno when the file cannot be read; *ret_conf untouched. */
+int conf_load(const char *path, FILE *errors, struct conf **ret_conf) MUST_CHECK;
+
+/* Frees and sets to NULL; accepts NULL. */
+void conf_free(struct conf **conf);
+
+/* The whole configuration as YAML, every option with its value, in a form that conf_load() accepts and that
+ * dumps the same again. Negative on a write error. */
+int conf_dump(const struct conf *conf, FILE *out) MUST_CHECK;
+
+/* The words of an enum option, such as WHEN_FULL_BLOCK -> "block". */
+const char *conf_when_full_word(enum conf_when_full w);
+const char *conf_pattern_word(enum conf_pattern p);
+
+/* The table of options as text for the manual (mdoc) or a JSON Schema, made from options.def. */
+int conf_write_mdoc(FILE *out) MUST_CHECK;
+int conf_write_schema(FILE *out) MUST_CHECK;
+
+#endif

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the rest of penstock needs of a loop beyond the public calls: file descriptors, posts that
+ * cannot fail, and the heartbeat. libevent stays behind this door.
+ */
+#ifndef LOOP_IO_H
+#define LOOP_IO_H
+
+#include <penstock/loop.h>
+
+#include "base/err.h"
+#include "base/list.h"
+#include "base/roles.h"
+#include "base/units.h"
+
+/* The calling thread is the loop's, or nobody runs it; dies otherwise, in every build. */
+void loop_assert_here(const struct pen_loop *loop) ASSERTS_ON_LOOP;
+
+/* ---- file descriptors ---- */
+
+enum { IO_READ = 1, IO_WRITE = 2, IO_EDGE = 4 /* with READ: one event per edge, for an eventfd */ };
+
+struct io;
+typedef void (*io_fn)(struct io *io, unsigned ready, void *arg);
+
+/* Embedded in the owner; zeroed before use. */
+struct io {
+    /* owner: loop */
+    struct pen_loop *loop;
+    void *event; /* libevent's, NULL while closed */
+    int fd;      /* the owner's: never closed here */
+    unsigned want;
+    io_fn fn;
+    void *arg;
+};
+
+/* Call fn whenever the descriptor is ready for what is wanted (level-triggered unless IO_EDGE), until
+ * io_close(). want may be 0. PEN_ENOMEM or a negated errno. On the loop's thread or before it runs. */
+int io_open(struct io *io, struct pen_loop *loop, int fd, unsigned want, io_fn fn, void *arg) MUST_CHECK;
+/* Change what is wanted; cannot fail for a descriptor that is open. */
+void io_want(struct io *io, unsigned want);
+/* No event comes after this returns. Idempotent. */
+void io_close(struct io *io);
+
+/* ---- posts ---- */
+
+/* A call from any thread that cannot fail and cannot be lost: the node is embedded in the object it is
+ * about, and is in the inbox at most once. The object must live until the post has run. */
+struct post {
+    /* lock: loop->inbox_lock */
+    struct list node;
+    bool queued;
+    pen_call_fn fn; /* fixed after init */
+    void *arg;
+};
+
+void post_init(struct post *post, pen_call_fn fn, void *arg);
+/* Run post->fn soon on the loop. True when this call queued it, false when it was queued already (and
+ * will run after this call). Any thread. */
+bool loop_post(struct pen_loop *loop, struct post *post) ANY_THREAD;
+
+/* ---- heartbeat ---- */
+
+/* How long the present turn has been going on: 0 while the loop sleeps or does not run. Any thread. */
+span_t loop_busy_for(const struct pen_loop *loop, mono_t now) ANY_THREAD;
+/* Turns ever. Any thread. */
+uint64_t loop_turns(const struct pen_loop *loop) ANY_THREAD;
+
+#endif

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * An endpoint: one SP socket (or a source of lines) on one loop. It hands over batches of frames and takes
+ * batches; a full receiver stops its reading, a full peer stops its sender; closing drains.
+ *
+ * Kinds behind it: nn.c over libnanomsg, lines.c for files, FIFOs and standard input; the native SP
+ * transport fits the same interface.
+ *
+ * Thread: the endpoint's loop, unless a call says otherwise. Events come from the loop, never from within
+ * a call to the endpoint.
+ */
+#ifndef NET_ENDPOINT_H
+#define NET_ENDPOINT_H
+
+#include <penstock/loop.h>
+
+#include "base/limits.h"
+#include "base/roles.h"
+#include "base/route.h"
+#include "base/slice.h"
+#include "base/units.h"
+
+enum sp_pattern {
+    SP_PULL,
+    SP_PUSH,
+    SP_PUB,
+    SP_SUB,
+    SP_REP, /* raw: many requests at once, answered in any order by their route */
+    SP_BUS,
+    SP_PAIR,
+    SP_LINES /* not SP: lines of a file */
+};
+
+/* What came in. */
+struct frame {
+    struct slice body;
+    struct route route; /* bytes 0 unless the pattern is SP_REP */
+};
+
+/* What goes out: head and body are sent as one message. */
+struct parcel_frame {
+    struct slice head; /* topic and separator; may be empty */
+    struct slice body;
+    const struct route *route; /* SP_REP only; borrowed for the call */
+};
+
+struct endpoint;
+
+struct endpoint_events {
+    /* n frames came (1 to LIMIT_BATCH_ITEMS). Returns how many were taken, from the front: those slices are the
+     * receiver's. Fewer than n: the endpoint keeps the rest, stops reading, and goes on after
+     * endpoint_resume(). NULL for patterns that only send. */
+    size_t (*on_frames)(struct endpoint *endpoint, struct frame *frames, size_t n, void *arg);
+    /* endpoint_send() had taken fewer than it was given, and would take more now. */
+    void (*on_room)(struct endpoint *endpoint, void *arg);
+    /* Reading has ended: after endpoint_finish_reading(), or at the end of a file (lines). Frames that were kept
+     * are still to be taken first: it comes after the last on_frames. */
+    void (*on_read_end)(struct endpoint *endpoint, void *arg);
+    /* endpoint_close() has ended: the socket is closed, nothing will be called. */
+    void (*on_closed)(struct endpoint *endpoint, void *arg);
+};
+
+struct endpoint_options {
+    const char *name; /* "producer intake": for the log; borrowed for the call, as all texts here */
+    enum sp_pattern pattern;
+    char *const *listen, *const *connect, *const *topics; /* each ends with NULL; may be NULL */
+    const char *path;                                     /* SP_LINES; "-" is standard input */
+    size_t message_max;                                   /* bytes; SP_LINES: of a line */
+    size_t receive_buffer, send_buffer;                   /* bytes */
+    unsigned ipc_mode;                                    /* file mode after bind */
+    span_t linger;                                        /* at close, for peers to fetch what was sent */
+};
+
+struct endpoint_stats {
+    uint64_t frames_in, bytes_in, frames_out, bytes_out;
+    uint64_t too_big;         /* frames or lines above message_max */
+    uint64_t dropped_no_peer; /* sent into a pattern that drops (pub, bus) where the transport can tell */
+    uint64_t peers;           /* now */
+    uint64_t connects, accepts, breaks, connect_errors;
+};
+
+/* Open the socket, bind and connect every address. Nothing is read before endpoint_resume(). The message of a
+ * failure, naming the address, goes to text (at most size bytes). PEN_EBIND, PEN_EADDRESS, PEN_ENOMEM, or a
+ * negated errno. On the loop's thread or before it runs. */
+int endpoint_open(const struct endpoint_options *options, struct pen_loop *loop, const struct endpoint_events *events,
+                  void *arg, char *text, size_t size, struct endpoint **ret_endpoint) MUST_CHECK;
+
+/* Read, or go on reading; kept frames are offered first. Idempotent. */
+void endpoint_resume(struct endpoint *endpoint) ON_LOOP;
+/* Stop reading: peers that send will feel it. Idempotent. */
+void endpoint_pause(struct endpoint *endpoint) ON_LOOP;
+
+/* Take what has already arrived here (until nothing is there, or 1 MiB was taken since this call), then read
+ * no more and tell on_read_end. The socket stays open for answers. */
+void endpoint_finish_reading(struct endpoint *endpoint) ON_LOOP;
+
+/* Send up to n frames; returns how many were taken, from the front: their slices are the endpoint's. Fewer than
+ * n: on_room comes once. pub, bus and rep never return short: what a peer cannot take is the
+ * transport's to drop, and counted where it can be seen. */
+size_t endpoint_send(struct endpoint *endpoint, struct parcel_frame *frames, size_t n) ON_LOOP;
+
+/* Close: everything taken by endpoint_send() is given to the transport and the peers are given up to linger to
+ * fetch it; immediate: at once. Asynchronous, idempotent; may become immediate. */
+void endpoint_close(struct endpoint *endpoint, bool immediate) ON_LOOP;
+
+/* After on_closed; sets to NULL, accepts NULL. */
+void endpoint_free(struct endpoint **endpoint);
+
+void endpoint_stats(const struct endpoint *endpoint, struct endpoint_stats *ret_stats) ANY_THREAD;
+const char *endpoint_name(const struct endpoint *endpoint) ANY_THREAD;
+
+#endif

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The json framing: one JSON object per SP message, for people and scripts. Pure: bytes to structs and back.
+ *
+ *   put       {"op":"put","queue":"jobs","body":"text","key":"k"}   or "body64":"base64" for bytes that are not UTF-8
+ *   receipt   {"ok":true,"id":17,"level":"memory"}
+ *   failure   {"ok":false,"error":"PEN_EFULL","text":"queue is full"}
+ *   result    {"ok":true,"id":17,"body":"..."}                      (answers to requesters)
+ *   message   {"topic":"t","id":17,"body":"..."}                    (publishers)
+ *   control   {"op":"status"} ...                                   (see proto/control.h)
+ *
+ * Bytes that are valid UTF-8 travel as "body", others as "body64". Unknown members are an error, so that a
+ * mistyped one is not ignored.
+ */
+#ifndef PROTO_JSON_H
+#define PROTO_JSON_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/slice.h"
+
+/* A decoded put; the texts are the holder's, freed with json_put_fini(). */
+struct json_put {
+    char *queue;       /* NULL when not given */
+    char *key;         /* NULL when not given; at most LIMIT_KEY_BYTES */
+    struct slice body; /* the holder's */
+};
+
+/* PEN_EPROTO with the reason in text (what, where: "line 1 column 9"), PEN_ENOMEM, PEN_ETOOBIG (key). */
+int json_put_decode(const void *data, size_t bytes, struct json_put *ret_put, char *text, size_t size) MUST_CHECK;
+void json_put_fini(struct json_put *put);
+
+int json_receipt_encode(uint64_t id, const char *level, struct slice *ret_slice) MUST_CHECK;
+int json_failure_encode(int error, const char *text, struct slice *ret_slice) MUST_CHECK;
+int json_result_encode(uint64_t id, struct slice body, struct slice *ret_slice) MUST_CHECK;
+int json_message_encode(const char *topic, uint64_t id, struct slice body, struct slice *ret_slice) MUST_CHECK;
+
+#endif

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sync/waiters.h"
+
+#include "base/check.h"
+
+void waiters_init(struct waiters *ws)
+{
+    list_init(&ws->parked);
+    ws->parked_count = 0;
+    ws->waking = false;
+}
+
+void waiter_init(struct waiter *w, void (*signal)(struct waiter *w))
+{
+    list_init(&w->node);
+    w->state = WAITER_IDLE;
+    w->carries = false;
+    w->signal = signal;
+    futex_reset(&w->word);
+}
+
+void waiters_park(struct waiters *ws, struct waiter *w, bool front)
+{
+    check(w->state == WAITER_IDLE);
+    futex_reset(&w->word);
+    w->state = WAITER_PARKED;
+    if (front)
+        list_push_front(&ws->parked, &w->node);
+    else
+        list_push_back(&ws->parked, &w->node);
+    ws->parked_count++;
+}
+
+static void unpark(struct waiters *ws, struct waiter *w)
+{
+    list_remove(&w->node);
+    ws->parked_count--;
+}
+
+static void set_picked(struct waiters *ws, struct waiter *w)
+{
+    unpark(ws, w);
+    w->state = WAITER_PICKED;
+    futex_set(&w->word);
+}
+
+struct waiter *waiters_pick(struct waiters *ws)
+{
+    if (ws->waking || list_empty(&ws->parked))
+        return NULL;
+    struct waiter *w = CONTAINER_OF(ws->parked.next, struct waiter, node);
+    set_picked(ws, w);
+    ws->waking = true;
+    w->carries = true;
+    return w;
+}
+
+void waiters_wake_all(struct waiters *ws)
+{
+    while (!list_empty(&ws->parked)) {
+        struct waiter *w = CONTAINER_OF(ws->parked.next, struct waiter, node);
+        set_picked(ws, w);
+        waiter_signal(w);
+    }
+}
+
+void waiter_signal(struct waiter *w)
+{
+    if (w == NULL)
+        return;
+    if (w->signal != NULL)
+        w->signal(w);
+    else
+        futex_wake(&w->word);
+}
+
+bool waiters_leave(struct waiters *ws, struct waiter *w)
+{
+    bool carried = w->carries;
+    if (w->state == WAITER_PARKED)
+        unpark(ws, w);
+    if (carried)
+        ws->waking = false;
+    w->carries = false;
+    w->state = WAITER_IDLE;
+    return carried;
+}
+
+bool waiter_sleep(struct waiter *w, mono_t deadline)
+{
+    return futex_wait(&w->word, deadline);
+}
