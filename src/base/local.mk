@@ -5,6 +5,7 @@ libpen_la_SOURCES += \
 	%reldir%/check.c %reldir%/check.h \
 	%reldir%/count.h \
 	%reldir%/err.c %reldir%/err.h \
+	%reldir%/heap.c %reldir%/heap.h \
 	%reldir%/limits.h \
 	%reldir%/list.h \
 	%reldir%/roles.h \

@@ -50,6 +50,7 @@ struct post {
     /* lock: loop->inbox_lock */
     struct list node;
     bool queued;
+    bool once; /* fixed: a call of its own allocation, freed when it has run */
     pen_call_fn fn; /* fixed after init */
     void *arg;
 };
@@ -58,6 +59,12 @@ void post_init(struct post *post, pen_call_fn fn, void *arg);
 /* Run post->fn soon on the loop. True when this call queued it, false when it was queued already (and
  * will run after this call). Any thread. */
 bool loop_post(struct pen_loop *loop, struct post *post) ANY_THREAD;
+
+/* An object that is freed by its own post, which another thread has promised but perhaps not yet made: between
+ * loop_expect() and the post's run of loop_expected_came(), pen_loop_free() waits for it. On the loop's thread, or
+ * when the loop has ended. */
+void loop_expect(struct pen_loop *loop);
+void loop_expected_came(struct pen_loop *loop);
 
 /* ---- heartbeat ---- */
 

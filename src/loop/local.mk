@@ -1,1 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+
+libpen_la_SOURCES += \
+	%reldir%/io.c %reldir%/io.h \
+	%reldir%/loop.c %reldir%/loop.h

@@ -1,1 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+
+libpen_la_SOURCES += \
+	%reldir%/clock.c %reldir%/clock.h \
+	%reldir%/notify.c %reldir%/notify.h \
+	%reldir%/thread.c %reldir%/thread.h

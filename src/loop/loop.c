@@ -1,0 +1,582 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The event loop: one libevent base, one thread, an inbox for the others, timers in a heap.
+ *
+ * A turn is: take the inbox over (one lock hold for a whole burst), sleep in epoll_wait unless something is ready,
+ * serve descriptors and timers, then run the calls that were ready when the turn began, at most turn_max, so that
+ * calls that call again never starve the sockets.
+ *
+ * Wake-up. `sleeping` is set under the inbox lock, in the same hold that found the inbox empty; a poster that finds it
+ * set clears it and writes the eventfd after the lock. So a burst costs one write, a loop that is awake costs
+ * none, and no wake-up is missed: whoever posts later finds `sleeping`, whoever posted earlier was seen. The
+ * eventfd is watched edge-triggered and never read, which saves the read (libevent#1619).
+ *
+ * Timers. One libevent timer stands for the earliest of our own heap, whose order is (instant, arming), so that
+ * equal instants keep the order of arming. Only timers armed before the pass fire in it.
+ *
+ * Thread: everything is the loop's but what is under the inbox lock and the heartbeat's counters.
+ */
+#include "loop/loop.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/count.h"
+#include "base/heap.h"
+#include "base/str.h"
+#include "loop/io.h"
+#include "plat/clock.h"
+#include "plat/thread.h"
+#include "sync/futex.h"
+#include "sync/lock.h"
+
+enum { INBOX_MAX_DEFAULT = 65536, TURN_MAX_DEFAULT = 1024, LOOP_NAME_BYTES = 16 };
+
+struct pen_loop {
+    /* fixed after init */
+    char name[LOOP_NAME_BYTES];
+    uint32_t inbox_max, turn_max;
+    struct event_base *base;
+    struct event *wake_event, *timer_event;
+    int wake_fd;
+    struct thread *thread; /* of pen_loop_start(); owner: who starts and joins */
+
+    /* owner: loop */
+    struct list ready; /* of struct post */
+    struct heap timers;
+    uint64_t timer_seq;
+    mono_t timer_armed; /* what timer_event is set to; PEN_NEVER: not at all */
+    mono_t now;
+    bool awake; /* this turn has begun */
+
+    /* lock: inbox_lock */
+    struct lock inbox_lock;
+    struct list inbox; /* of struct post */
+    uint32_t inbox_calls;
+    unsigned expected;
+    bool sleeping, stopping, closed;
+    struct futex came;
+
+    /* atomic: counters, written by the running thread, read by any */
+    struct count owner;      /* thread_id(), 0: nobody runs it */
+    struct count busy_since; /* ns; 0: sleeps */
+    struct count turns;
+};
+
+/* A call that owns its memory. */
+struct call {
+    struct post post;
+    pen_call_fn fn;
+    void *arg;
+};
+
+/* ---- who is here ---- */
+
+bool pen_loop_here(const struct pen_loop *l)
+{
+    return count_read(&l->owner) == (uint64_t)thread_id();
+}
+
+/* The caller may touch the loop: it runs it, or nobody does. */
+static bool may_touch(const struct pen_loop *l)
+{
+    uint64_t owner = count_read(&l->owner);
+    return owner == 0 || owner == (uint64_t)thread_id();
+}
+
+void loop_assert_here(const struct pen_loop *l) NO_TSA
+{
+    check(may_touch(l));
+}
+
+const char *pen_loop_name(const struct pen_loop *l)
+{
+    return l->name;
+}
+
+pen_mono_t pen_loop_now(const struct pen_loop *l)
+{
+    return l->awake ? l->now : clock_mono();
+}
+
+span_t loop_busy_for(const struct pen_loop *l, mono_t now)
+{
+    int64_t since = (int64_t)count_read(&l->busy_since);
+    return (span_t){ since == 0 || since > now.ns ? 0 : now.ns - since };
+}
+
+uint64_t loop_turns(const struct pen_loop *l)
+{
+    return count_read(&l->turns);
+}
+
+/* The first thing that happens after a sleep. */
+static void turn_begins(struct pen_loop *l)
+{
+    if (l->awake)
+        return;
+    l->awake = true;
+    l->now = clock_mono();
+    count_set(&l->busy_since, (uint64_t)l->now.ns);
+    count_add(&l->turns, 1);
+    lock_take(&l->inbox_lock);
+    l->sleeping = false;
+    lock_drop(&l->inbox_lock);
+}
+
+/* ---- timers ---- */
+
+static bool timer_before(const void *a, const void *b)
+{
+    const struct pen_timer *x = a, *y = b;
+    return x->when.ns != y->when.ns ? x->when.ns < y->when.ns : x->seq < y->seq;
+}
+
+static uint32_t *timer_index(void *element)
+{
+    return &((struct pen_timer *)element)->index;
+}
+
+/* Set libevent's timer to the earliest of ours. */
+static void arm_earliest(struct pen_loop *l)
+{
+    const struct pen_timer *first = heap_top(&l->timers);
+    mono_t when = first != NULL ? first->when : PEN_NEVER;
+    if (when.ns == l->timer_armed.ns)
+        return;
+    l->timer_armed = when;
+    if (first == NULL) {
+        check(event_del(l->timer_event) == 0);
+        return;
+    }
+    int64_t us = (mono_since(when, clock_mono()).ns + 999) / 1000;
+    if (us < 0)
+        us = 0;
+    struct timeval tv = { .tv_sec = us / 1000000, .tv_usec = us % 1000000 };
+    check(event_add(l->timer_event, &tv) == 0); /* Reserved in open_events(). */
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    struct pen_loop *l = arg;
+    turn_begins(l);
+    l->timer_armed = PEN_NEVER;
+    mono_t now = clock_mono();
+    uint64_t before = l->timer_seq;
+    uint32_t left = l->turn_max;
+    struct pen_timer *t;
+    while ((t = heap_top(&l->timers)) != NULL && t->when.ns <= now.ns && t->seq < before && left-- > 0) {
+        heap_remove(&l->timers, t);
+        t->loop = NULL;
+        t->fn(l, t->arg, 0);
+    }
+    arm_earliest(l);
+}
+
+int pen_loop_call_at(struct pen_loop *l, struct pen_timer *t, pen_mono_t when, pen_call_fn fn, void *arg)
+{
+    if (!may_touch(l))
+        return PEN_EWRONGTHREAD;
+    if (l->closed)
+        return PEN_ECLOSED;
+    pen_timer_cancel(t);
+    t->when = when;
+    t->seq = l->timer_seq++;
+    t->fn = fn;
+    t->arg = arg;
+    int r = heap_insert(&l->timers, t);
+    if (r < 0)
+        return r;
+    t->loop = l;
+    arm_earliest(l);
+    return 0;
+}
+
+int pen_loop_call_later(struct pen_loop *l, struct pen_timer *t, pen_span_t after, pen_call_fn fn, void *arg)
+{
+    return pen_loop_call_at(l, t, mono_after(clock_mono(), after), fn, arg);
+}
+
+void pen_timer_cancel(struct pen_timer *t)
+{
+    struct pen_loop *l = t->loop;
+    if (l == NULL)
+        return;
+    loop_assert_here(l);
+    heap_remove(&l->timers, t);
+    t->loop = NULL;
+    arm_earliest(l);
+}
+
+/* ---- calls and posts ---- */
+
+static void run_call(struct pen_loop *l, void *arg, int status)
+{
+    struct call *c = arg;
+    pen_call_fn fn = c->fn;
+    void *fn_arg = c->arg;
+    free(c);
+    fn(l, fn_arg, status);
+}
+
+static struct call *call_new(pen_call_fn fn, void *arg)
+{
+    struct call *c = malloc(sizeof *c);
+    if (c == NULL)
+        return NULL;
+    post_init(&c->post, run_call, c);
+    c->post.once = true;
+    c->fn = fn;
+    c->arg = arg;
+    return c;
+}
+
+void post_init(struct post *p, pen_call_fn fn, void *arg)
+{
+    *p = (struct post){ .fn = fn, .arg = arg };
+    list_init(&p->node);
+}
+
+static void wake(struct pen_loop *l)
+{
+    uint64_t one = 1;
+    /* EAGAIN means 2^64-2 wake-ups are unseen: then the loop is awake anyway. */
+    check(write(l->wake_fd, &one, sizeof one) == sizeof one || errno == EAGAIN);
+}
+
+/* Under the lock; true when the loop sleeps and the caller must wake it after dropping the lock. */
+static bool inbox_push(struct pen_loop *l, struct post *p)
+{
+    list_push_back(&l->inbox, &p->node);
+    if (l->closed) {
+        futex_set(&l->came);
+        futex_wake(&l->came);
+    }
+    bool asleep = l->sleeping;
+    l->sleeping = false;
+    return asleep;
+}
+
+bool loop_post(struct pen_loop *l, struct post *p)
+{
+    lock_take(&l->inbox_lock);
+    bool queue = !p->queued, asleep = false;
+    if (queue) {
+        p->queued = true;
+        asleep = inbox_push(l, p);
+    }
+    lock_drop(&l->inbox_lock);
+    if (asleep)
+        wake(l);
+    return queue;
+}
+
+void loop_expect(struct pen_loop *l)
+{
+    lock_take(&l->inbox_lock);
+    l->expected++;
+    lock_drop(&l->inbox_lock);
+}
+
+void loop_expected_came(struct pen_loop *l)
+{
+    lock_take(&l->inbox_lock);
+    check(l->expected > 0);
+    l->expected--;
+    lock_drop(&l->inbox_lock);
+}
+
+int pen_loop_call_soon(struct pen_loop *l, pen_call_fn fn, void *arg)
+{
+    if (!may_touch(l))
+        return PEN_EWRONGTHREAD;
+    if (l->closed)
+        return PEN_ECLOSED;
+    struct call *c = call_new(fn, arg);
+    if (c == NULL)
+        return PEN_ENOMEM;
+    list_push_back(&l->ready, &c->post.node);
+    return 0;
+}
+
+int pen_loop_call_soon_threadsafe(struct pen_loop *l, pen_call_fn fn, void *arg)
+{
+    struct call *c = call_new(fn, arg);
+    if (c == NULL)
+        return PEN_ENOMEM;
+    int r = 0;
+    bool asleep = false;
+    lock_take(&l->inbox_lock);
+    if (l->closed) {
+        r = PEN_ECLOSED;
+    } else if (l->inbox_calls >= l->inbox_max) {
+        r = PEN_EFULL;
+    } else {
+        l->inbox_calls++;
+        asleep = inbox_push(l, &c->post);
+    }
+    lock_drop(&l->inbox_lock);
+    if (asleep)
+        wake(l);
+    if (r < 0)
+        free(c);
+    return r;
+}
+
+/* Take the whole inbox over, in order. */
+static void take_inbox(struct pen_loop *l) LOCKED(&l->inbox_lock)
+{
+    list_append(&l->ready, &l->inbox);
+    l->inbox_calls = 0;
+}
+
+static void run_post(struct pen_loop *l, struct post *p, int status)
+{
+    if (!p->once) { /* From here on it may be posted again. */
+        lock_take(&l->inbox_lock);
+        p->queued = false;
+        lock_drop(&l->inbox_lock);
+    }
+    p->fn(l, p->arg, status);
+}
+
+/* Run what was ready when this began. */
+static void run_ready(struct pen_loop *l)
+{
+    struct list now;
+    list_init(&now);
+    list_append(&now, &l->ready);
+    struct list *node;
+    for (uint32_t left = l->turn_max; left > 0 && (node = list_take_front(&now)) != NULL; left--)
+        run_post(l, CONTAINER_OF(node, struct post, node), 0);
+    list_append(&now, &l->ready); /* What was left stands before what came meanwhile. */
+    list_append(&l->ready, &now);
+}
+
+/* ---- running ---- */
+
+static void on_wake(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    turn_begins(arg);
+}
+
+/* One turn; false when the loop is to stop. */
+static bool turn(struct pen_loop *l)
+{
+    lock_take(&l->inbox_lock);
+    take_inbox(l);
+    bool stop = l->stopping;
+    bool sleep = list_empty(&l->ready) && !stop;
+    l->sleeping = sleep;
+    lock_drop(&l->inbox_lock);
+    if (stop)
+        return false;
+    if (sleep) {
+        l->awake = false;
+        count_set(&l->busy_since, 0);
+    }
+    check(event_base_loop(l->base, EVLOOP_ONCE | (sleep ? 0 : EVLOOP_NONBLOCK)) >= 0);
+    turn_begins(l);
+    run_ready(l);
+    if (!sleep) { /* A new turn for the heartbeat, though it did not sleep between. */
+        l->now = clock_mono();
+        count_set(&l->busy_since, (uint64_t)l->now.ns);
+        count_add(&l->turns, 1);
+    }
+    return true;
+}
+
+int pen_loop_run(struct pen_loop *l)
+{
+    if (count_read(&l->owner) != 0)
+        return PEN_EBUSY;
+    count_set(&l->owner, (uint64_t)thread_id());
+    while (turn(l)) {
+    }
+    lock_take(&l->inbox_lock);
+    l->stopping = false;
+    lock_drop(&l->inbox_lock);
+    l->awake = false;
+    count_set(&l->busy_since, 0);
+    count_set(&l->owner, 0);
+    return 0;
+}
+
+void pen_loop_stop(struct pen_loop *l)
+{
+    lock_take(&l->inbox_lock);
+    l->stopping = true;
+    bool asleep = l->sleeping;
+    l->sleeping = false;
+    lock_drop(&l->inbox_lock);
+    if (asleep)
+        wake(l);
+}
+
+static void thread_run(void *arg)
+{
+    check(pen_loop_run(arg) == 0);
+}
+
+int pen_loop_start(struct pen_loop *l)
+{
+    if (l->thread != NULL)
+        return PEN_EBUSY;
+    return thread_start(l->name, thread_run, l, &l->thread);
+}
+
+int pen_loop_join(struct pen_loop *l)
+{
+    if (pen_loop_here(l))
+        return PEN_EWRONGTHREAD;
+    if (l->thread == NULL)
+        return PEN_EINVAL;
+    thread_join(&l->thread);
+    return 0;
+}
+
+/* ---- making and freeing ---- */
+
+static void set_options(struct pen_loop *l, const struct pen_loop_options *o)
+{
+    const char *name = o != NULL && o->name != NULL ? o->name : "loop";
+    (void)str_copy(l->name, sizeof l->name, name);
+    l->inbox_max = o != NULL && o->inbox_max != 0 ? o->inbox_max : INBOX_MAX_DEFAULT;
+    l->turn_max = o != NULL && o->turn_max != 0 ? o->turn_max : TURN_MAX_DEFAULT;
+}
+
+/* A base without locks: it is only ever touched by the loop's thread. */
+static struct event_base *base_new(void)
+{
+    struct event_config *config = event_config_new();
+    if (config == NULL)
+        return NULL;
+    struct event_base *base = NULL;
+    if (event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK) == 0 &&
+        event_config_set_flag(config, EVENT_BASE_FLAG_PRECISE_TIMER) == 0)
+        base = event_base_new_with_config(config);
+    event_config_free(config);
+    return base;
+}
+
+static int open_events(struct pen_loop *l)
+{
+    l->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (l->wake_fd < 0)
+        return -errno;
+    l->base = base_new();
+    if (l->base == NULL)
+        return PEN_ENOMEM;
+    l->wake_event = event_new(l->base, l->wake_fd, EV_READ | EV_PERSIST | EV_ET, on_wake, l);
+    l->timer_event = event_new(l->base, -1, 0, on_timer, l);
+    if (l->wake_event == NULL || l->timer_event == NULL || event_add(l->wake_event, NULL) != 0)
+        return PEN_ENOMEM;
+    /* Once added, its place in libevent's heap is reserved, and arming it later cannot fail. */
+    struct timeval far = { .tv_sec = 3600 };
+    if (event_add(l->timer_event, &far) != 0)
+        return PEN_ENOMEM;
+    check(event_del(l->timer_event) == 0);
+    return 0;
+}
+
+static void close_events(struct pen_loop *l)
+{
+    if (l->wake_event != NULL)
+        event_free(l->wake_event);
+    if (l->timer_event != NULL)
+        event_free(l->timer_event);
+    if (l->base != NULL)
+        event_base_free(l->base);
+    if (l->wake_fd >= 0)
+        close(l->wake_fd);
+}
+
+int pen_loop_new(const struct pen_loop_options *options, struct pen_loop **ret_loop)
+{
+    struct pen_loop *l = calloc(1, sizeof *l);
+    if (l == NULL)
+        return PEN_ENOMEM;
+    set_options(l, options);
+    list_init(&l->ready);
+    list_init(&l->inbox);
+    lock_init(&l->inbox_lock, LOCK_INBOX);
+    l->timers = (struct heap){ .before = timer_before, .index = timer_index };
+    l->timer_armed = PEN_NEVER;
+    int r = open_events(l);
+    if (r < 0) {
+        close_events(l);
+        lock_fini(&l->inbox_lock);
+        free(l);
+        return r;
+    }
+    *ret_loop = l;
+    return 0;
+}
+
+/* Tell everything that waits that the loop is closed. */
+static void close_waiting(struct pen_loop *l)
+{
+    struct list *node;
+    while ((node = list_take_front(&l->ready)) != NULL)
+        run_post(l, CONTAINER_OF(node, struct post, node), PEN_ECLOSED);
+    struct pen_timer *t;
+    while ((t = heap_top(&l->timers)) != NULL) {
+        heap_remove(&l->timers, t);
+        t->loop = NULL;
+        t->fn(l, t->arg, PEN_ECLOSED);
+    }
+}
+
+/* Run what waits until the inbox is empty and no promised post is missing. */
+static void drain_closed(struct pen_loop *l)
+{
+    for (;;) {
+        lock_take(&l->inbox_lock);
+        l->closed = true;
+        take_inbox(l);
+        bool done = list_empty(&l->ready) && heap_top(&l->timers) == NULL && l->expected == 0;
+        bool wait = list_empty(&l->ready) && heap_top(&l->timers) == NULL && l->expected > 0;
+        if (wait)
+            futex_reset(&l->came);
+        lock_drop(&l->inbox_lock);
+        if (done)
+            return;
+        if (wait)
+            (void)futex_wait(&l->came, PEN_NEVER);
+        close_waiting(l);
+    }
+}
+
+void pen_loop_free(struct pen_loop **loop)
+{
+    struct pen_loop *l = *loop;
+    if (l == NULL)
+        return;
+    check(count_read(&l->owner) == 0 && l->thread == NULL);
+    drain_closed(l);
+    close_events(l);
+    heap_fini(&l->timers);
+    lock_fini(&l->inbox_lock);
+    free(l);
+    *loop = NULL;
+}
+
+struct event_base *loop_event_base(struct pen_loop *l)
+{
+    loop_assert_here(l);
+    return l->base;
+}
+
+void loop_turn_begins(struct pen_loop *l)
+{
+    turn_begins(l);
+}
