@@ -18,6 +18,7 @@ enum {
     LIMIT_TOPICS_PER_ENDPOINT = 64,
     LIMIT_HANDLER_ARGS = 64,
     LIMIT_THREADS_PER_CONSUMER = 256,
+    LIMIT_LOG_LINE_BYTES = 8 * 1024, /* a line of the log; the rest is cut */
 };
 
 #endif

@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/err.h"
+
 enum log_level { LOG_LEVEL_ERROR = 3, LOG_LEVEL_WARNING = 4, LOG_LEVEL_NOTICE = 5, LOG_LEVEL_INFO = 6, LOG_LEVEL_DEBUG = 7 };
 enum log_format { LOG_FORMAT_AUTO, LOG_FORMAT_PLAIN, LOG_FORMAT_SYSTEMD, LOG_FORMAT_JSON };
 
@@ -20,8 +22,9 @@ void log_set_level(enum log_level level);
 bool log_wants(enum log_level level);
 
 /* Text form of the levels: "error" "warning" "notice" "info" "debug". PEN_EINVAL. */
-int log_level_parse(const char *text, enum log_level *ret_level);
-int log_format_parse(const char *text, enum log_format *ret_format);
+int log_level_parse(const char *text, enum log_level *ret_level) MUST_CHECK;
+/* "auto" "plain" "systemd" "json". PEN_EINVAL. */
+int log_format_parse(const char *text, enum log_format *ret_format) MUST_CHECK;
 
 /* subject names the object in hand, such as "producer intake", "queue jobs" or "penstockd". */
 void log_line(enum log_level level, const char *subject, const char *format, ...) __attribute__((format(printf, 3, 4)));

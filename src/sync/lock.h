@@ -26,6 +26,9 @@ struct CAPABILITY("lock") lock {
     enum lock_rank rank; /* fixed after init */
 };
 
+/* For a lock with no better place for lock_init() than before main(). */
+#define LOCK_INITIALIZER(name) { PTHREAD_MUTEX_INITIALIZER, LOCK_##name }
+
 void lock_init(struct lock *l, enum lock_rank rank);
 void lock_fini(struct lock *l);
 void lock_take(struct lock *l) ACQUIRES(l);
