@@ -2,7 +2,8 @@
 #
 # The real programs, driven by scripts: add an executable script's name to integration_tests.
 
-integration_tests =
+integration_tests = \
+	%reldir%/service
 
 dist_check_SCRIPTS += $(integration_tests)
 TESTS += $(integration_tests)
