@@ -10,6 +10,7 @@ m4_define([PEN_MODVERSION], [`$PKG_CONFIG --modversion $1 2>/dev/null`])
 AC_DEFUN([PEN_SUMMARY], [
   pen_compiler=`$CC --version 2>/dev/null | sed 1q`
   AS_VAR_IF([have_nng], [yes], [pen_nng=yes], [pen_nng=no])
+  AS_VAR_IF([PYTHON3], [no], [pen_python3=no], [pen_python3=yes])
   pen_summary="  Version:    AC_PACKAGE_VERSION
   Host:       $host
   Compiler:   $pen_compiler
@@ -26,7 +27,8 @@ AC_DEFUN([PEN_SUMMARY], [
   libfyaml:   PEN_MODVERSION([libfyaml])
   jansson:    PEN_MODVERSION([jansson])
   check:      $pen_check (tests)
-  nng:        $pen_nng (tests)"
+  nng:        $pen_nng (tests)
+  python3:    $pen_python3 (tests)"
   pen_summary_c=`AS_ECHO(["$pen_summary"]) | sed 's/\\\\/\\\\\\\\/g; s/"/\\\\"/g; s/^  //; s/$/\\\\n/' | tr -d '\n'`
   AC_DEFINE_UNQUOTED([PEN_CONFIGURE_SUMMARY], ["$pen_summary_c"],
     [What configure found and was told, one fact per line.])

@@ -12,3 +12,7 @@ include %reldir%/integration/local.mk
 include %reldir%/regress/local.mk
 include %reldir%/bench/local.mk
 
+
+EXTRA_DIST += \
+	%reldir%/sanitizer/lsan.supp \
+	%reldir%/sanitizer/tsan.supp
