@@ -16,7 +16,9 @@ HEADER_CPPFLAGS = \
 
 EXTRA_DIST += \
 	%reldir%/csource.py \
+	%reldir%/format \
 	%reldir%/tidy.exceptions \
+	.clang-format \
 	src/base/.may_include \
 	src/broker/.may_include \
 	src/cli/.may_include \
