@@ -3,6 +3,7 @@
 # The real programs, driven by scripts: add an executable script's name to integration_tests.
 
 integration_tests = \
+	%reldir%/hardening \
 	%reldir%/service
 
 dist_check_SCRIPTS += $(integration_tests)
