@@ -15,8 +15,11 @@ HEADER_CPPFLAGS = \
 	$(CPPFLAGS) $(LIBEVENT_CFLAGS) $(LIBNANOMSG_CFLAGS) $(LIBFYAML_CFLAGS) $(JANSSON_CFLAGS)
 
 EXTRA_DIST += \
+	%reldir%/check-totals \
 	%reldir%/csource.py \
 	%reldir%/format \
+	%reldir%/install \
+	%reldir%/packages \
 	%reldir%/tidy.exceptions \
 	.clang-format \
 	src/base/.may_include \
