@@ -11,6 +11,6 @@ libpen_la_SOURCES += \
 	%reldir%/roles.h \
 	%reldir%/route.h \
 	%reldir%/slice.c %reldir%/slice.h \
-	%reldir%/str.h \
-	%reldir%/units.h \
+	%reldir%/str.c %reldir%/str.h \
+	%reldir%/units.c %reldir%/units.h \
 	%reldir%/version.c

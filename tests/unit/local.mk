@@ -3,6 +3,7 @@
 # One Check program for each source file of src: add "%reldir%/queue" for %reldir%/queue.c.
 
 unit_tests =
+unit_tests += %reldir%/test_base
 unit_tests += %reldir%/test_log
 
 check_PROGRAMS += $(unit_tests)
