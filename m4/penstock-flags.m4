@@ -52,7 +52,7 @@ AC_DEFUN([PEN_WARNINGS], [
     -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition
     -Wpointer-arith -Wwrite-strings -Wundef -Wvla -Wformat=2 -Wimplicit-fallthrough
     -Wdate-time -Wnested-externs -Wredundant-decls -Wlogical-op -Wduplicated-cond
-    -Wduplicated-branches -Wjump-misses-init -Wcast-align -Wno-unused-parameter
+    -Wduplicated-branches -Wjump-misses-init -Wno-unused-parameter
   ], [WARN_CFLAGS])
   AS_VAR_IF([enable_werror], [yes], [AS_VAR_APPEND([WARN_CFLAGS], [" -Werror"])])
   AC_SUBST([WARN_CFLAGS])
