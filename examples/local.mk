@@ -1,1 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
+
+examplesdir = $(docdir)/examples
+dist_examples_DATA = \
+	%reldir%/answers.yaml \
+	%reldir%/squares.yaml \
+	%reldir%/stanzas.yaml
+dist_examples_SCRIPTS = \
+	%reldir%/stanza-worker

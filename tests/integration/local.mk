@@ -4,7 +4,8 @@
 
 integration_tests = \
 	%reldir%/hardening \
-	%reldir%/service
+	%reldir%/service \
+	%reldir%/stanza-worker
 
 dist_check_SCRIPTS += $(integration_tests)
 TESTS += $(integration_tests)
