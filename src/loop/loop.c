@@ -82,8 +82,7 @@ bool pen_loop_here(const struct pen_loop *l)
     return count_read(&l->owner) == (uint64_t)thread_id();
 }
 
-/* The caller may touch the loop: it runs it, or nobody does. */
-static bool may_touch(const struct pen_loop *l)
+bool loop_may_touch(const struct pen_loop *l)
 {
     uint64_t owner = count_read(&l->owner);
     return owner == 0 || owner == (uint64_t)thread_id();
@@ -91,7 +90,7 @@ static bool may_touch(const struct pen_loop *l)
 
 void loop_assert_here(const struct pen_loop *l) NO_TSA
 {
-    check(may_touch(l));
+    check(loop_may_touch(l));
 }
 
 const char *pen_loop_name(const struct pen_loop *l)
@@ -182,7 +181,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
 int pen_loop_call_at(struct pen_loop *l, struct pen_timer *t, pen_mono_t when, pen_call_fn fn, void *arg)
 {
-    if (!may_touch(l))
+    if (!loop_may_touch(l))
         return PEN_EWRONGTHREAD;
     if (l->closed)
         return PEN_ECLOSED;
@@ -295,7 +294,7 @@ void loop_expected_came(struct pen_loop *l)
 
 int pen_loop_call_soon(struct pen_loop *l, pen_call_fn fn, void *arg)
 {
-    if (!may_touch(l))
+    if (!loop_may_touch(l))
         return PEN_EWRONGTHREAD;
     if (l->closed)
         return PEN_ECLOSED;

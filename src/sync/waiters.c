@@ -37,41 +37,36 @@ static void unpark(struct waiters *ws, struct waiter *w)
     ws->parked_count--;
 }
 
-static void set_picked(struct waiters *ws, struct waiter *w)
+static struct wake set_picked(struct waiters *ws, struct waiter *w)
 {
     unpark(ws, w);
     w->state = WAITER_PICKED;
+    struct wake wake = { .waiter = w, .signal = w->signal };
     futex_set(&w->word);
+    return wake;
 }
 
-struct waiter *waiters_pick(struct waiters *ws)
+struct wake waiters_pick_first(struct waiters *ws)
 {
-    if (ws->waking || list_empty(&ws->parked))
-        return NULL;
-    struct waiter *w = CONTAINER_OF(ws->parked.next, struct waiter, node);
-    set_picked(ws, w);
+    check(!ws->waking && waiters_any(ws));
+    struct waiter *w = waiters_first(ws);
     ws->waking = true;
     w->carries = true;
-    return w;
+    return set_picked(ws, w);
 }
 
 void waiters_wake_all(struct waiters *ws)
 {
-    while (!list_empty(&ws->parked)) {
-        struct waiter *w = CONTAINER_OF(ws->parked.next, struct waiter, node);
-        set_picked(ws, w);
-        waiter_signal(w);
-    }
+    while (waiters_any(ws))
+        wake_send_now(set_picked(ws, waiters_first(ws)));
 }
 
-void waiter_signal(struct waiter *w)
+void wake_send_now(struct wake wake)
 {
-    if (w == NULL)
-        return;
-    if (w->signal != NULL)
-        w->signal(w);
+    if (wake.signal != NULL)
+        wake.signal(wake.waiter);
     else
-        futex_wake(&w->word);
+        futex_wake(&wake.waiter->word);
 }
 
 bool waiters_leave(struct waiters *ws, struct waiter *w)

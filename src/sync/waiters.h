@@ -6,15 +6,16 @@
  * The protocol, under the monitor's lock unless said otherwise:
  *   - "I wait" is written under the same lock the waker holds (waiters_park), so no wake-up can be missed and no
  *     fence is needed.
- *   - Whoever makes it worth waking calls waiters_pick() and, after dropping the lock, waiter_signal(). At most
+ *   - Whoever makes it worth waking calls waiters_pick() and, after dropping the lock, wake_send(). At most
  *     one wake is in flight per line: a burst of puts costs one system call.
  *   - The woken one comes back under the lock and calls waiters_leave(). It carried the wake; when there is more
  *     for others to do it picks the next (the baton). The same holds for one that timed out or was closed
  *     in the moment it was picked: leave() tells it that it carries the wake.
  *   - waiters_wake_all() is for shutdown: everybody, whatever is in flight.
  *
- * A thread waits on a futex in its own stack frame; the word is set under the lock, so a signal that comes after
- * the thread has left only touches an address. A loop waits through its post, which is in the inbox at most
+ * A thread waits on a futex in its own stack frame. The word is set under the lock, so a thread that is not asleep
+ * may be gone before it is signalled: a struct wake therefore carries all it needs by value, and for a thread
+ * nothing but the address of the word is used. A loop waits through its post, which is in the inbox at most
  * once; a loop's waiter must not be freed while it is PICKED: its post is sure to come (loop/io.h).
  *
  * Source: shared experience of monitors (Hoare, Lampson and Redell); one wake in flight with a baton is what
@@ -56,6 +57,14 @@ struct waiters {
     bool waking; /* a wake is in flight */
 };
 
+/* A wake that is owed: from waiters_pick(), under the lock, to wake_send(), after it. */
+struct wake {
+    struct waiter *waiter;            /* NULL: nobody; a thread's may be gone */
+    void (*signal)(struct waiter *w); /* a loop's, NULL for a thread */
+};
+
+#define NO_WAKE ((struct wake){ NULL, NULL })
+
 void waiters_init(struct waiters *ws);
 
 /* A thread's waiter (signal NULL) or a loop's, whose signal posts to the loop; any thread calls it. */
@@ -69,16 +78,34 @@ static inline bool waiters_any(const struct waiters *ws)
     return ws->parked_count > 0;
 }
 
-/* The first in line, out of it and PICKED, or NULL when nobody waits or a wake is in flight already. The caller
- * signals it after dropping the lock. */
-struct waiter *waiters_pick(struct waiters *ws) MUST_CHECK;
+/* The first in line, which is not empty. */
+static inline struct waiter *waiters_first(const struct waiters *ws)
+{
+    return CONTAINER_OF(ws->parked.next, struct waiter, node);
+}
+
+/* Take the first out of the line, which is not empty and has no wake in flight. */
+struct wake waiters_pick_first(struct waiters *ws) MUST_CHECK;
+
+/* The first in line, out of it and PICKED, or NO_WAKE when nobody waits or a wake is in flight already. The caller
+ * sends it after dropping the lock. Inline, because it is asked at every put and get and most often says no. */
+static inline struct wake MUST_CHECK waiters_pick(struct waiters *ws)
+{
+    return ws->waking || !waiters_any(ws) ? NO_WAKE : waiters_pick_first(ws);
+}
+
+/* Not under the lock. */
+void wake_send_now(struct wake wake);
+
+static inline void wake_send(struct wake wake)
+{
+    if (wake.waiter != NULL)
+        wake_send_now(wake);
+}
 
 /* Wake everybody, for shutdown, whatever is in flight. Signals under the lock: this is rare, and a thread that has
  * timed out cannot leave while its node is still being walked. */
 void waiters_wake_all(struct waiters *ws);
-
-/* Not under the lock. NULL is accepted. */
-void waiter_signal(struct waiter *w);
 
 /* Leave the line, from whatever state, and be IDLE. True when the wake in flight was carried: the caller picks the
  * next one if there is still something to do. */
