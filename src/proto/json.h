@@ -10,7 +10,7 @@
  *   control   {"op":"status"} ...                                   (see proto/control.h)
  *
  * Bytes that are valid UTF-8 travel as "body", others as "body64". Unknown members are an error, so that a
- * mistyped one is not ignored.
+ * mistyped one is not ignored; so are members given twice.
  */
 #ifndef PROTO_JSON_H
 #define PROTO_JSON_H
@@ -27,13 +27,17 @@ struct json_put {
     struct slice body; /* the holder's */
 };
 
-/* PEN_EPROTO with the reason in text (what, where: "line 1 column 9"), PEN_ENOMEM, PEN_ETOOBIG (key). */
-int json_put_decode(const void *data, size_t bytes, struct json_put *ret_put, char *text, size_t size) MUST_CHECK;
+/* PEN_EPROTO or PEN_ETOOBIG (queue, key) with the reason in text ("... at line 1 column 9" where it is a matter
+ * of JSON itself), cut at size; PEN_ENOMEM. *ret_put is untouched on failure. */
+int json_put_decode(const void *data, size_t bytes, struct json_put *ret_put, char *text,
+                    size_t size) MUST_CHECK;
 void json_put_fini(struct json_put *put);
 
+/* PEN_ENOMEM. body is borrowed; a text that is not UTF-8 is made so, with '?' for each byte beyond ASCII. */
 int json_receipt_encode(uint64_t id, const char *level, struct slice *ret_slice) MUST_CHECK;
 int json_failure_encode(int error, const char *text, struct slice *ret_slice) MUST_CHECK;
 int json_result_encode(uint64_t id, struct slice body, struct slice *ret_slice) MUST_CHECK;
-int json_message_encode(const char *topic, uint64_t id, struct slice body, struct slice *ret_slice) MUST_CHECK;
+int json_message_encode(const char *topic, uint64_t id, struct slice body, struct slice *ret_slice)
+    MUST_CHECK;
 
 #endif

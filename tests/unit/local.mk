@@ -5,6 +5,7 @@
 unit_tests =
 unit_tests += %reldir%/test_base
 unit_tests += %reldir%/test_log
+unit_tests += %reldir%/test_json %reldir%/test_control
 
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
