@@ -61,29 +61,36 @@ struct endpoint_events {
 };
 
 struct endpoint_options {
+    struct pen_loop *loop;
+    const struct endpoint_events *events; /* copied; of those never needed may be NULL */
+    void *arg;                            /* of the events */
     const char *name; /* "producer intake": for the log; borrowed for the call, as all texts here */
     enum sp_pattern pattern;
     char *const *listen, *const *connect, *const *topics; /* each ends with NULL; may be NULL */
     const char *path;                                     /* SP_LINES; "-" is standard input */
     size_t message_max;                                   /* bytes; SP_LINES: of a line */
-    size_t receive_buffer, send_buffer;                   /* bytes */
-    unsigned ipc_mode;                                    /* file mode after bind */
-    span_t linger;                                        /* at close, for peers to fetch what was sent */
+    size_t receive_buffer, send_buffer;                   /* bytes; 0: the transport's default */
+    unsigned ipc_mode; /* file mode after bind; 0: as the umask gives it */
+    span_t linger;     /* at close, for peers to fetch what was sent */
 };
 
 struct endpoint_stats {
-    uint64_t frames_in, bytes_in, frames_out, bytes_out;
-    uint64_t too_big;         /* frames or lines above message_max */
-    uint64_t dropped_no_peer; /* sent into a pattern that drops (pub, bus) where the transport can tell */
-    uint64_t peers;           /* now */
+    uint64_t frames_in, bytes_in; /* taken by on_frames */
+    uint64_t frames_out, bytes_out;
+    uint64_t too_big;   /* frames or lines above message_max, dropped, where they can be seen */
+    uint64_t malformed; /* requests without a usable way back, dropped */
+    uint64_t dropped_no_peer; /* sent into a pattern that drops (pub, bus) with no peer there */
+    uint64_t dropped_error;  /* frames that the transport refused for another reason: see the log */
+    uint64_t dropped_unread; /* frames kept for on_frames when the endpoint was closed */
+    uint64_t peers;          /* now */
     uint64_t connects, accepts, breaks, connect_errors;
 };
 
 /* Open the socket, bind and connect every address. Nothing is read before endpoint_resume(). The message of a
- * failure, naming the address, goes to text (at most size bytes). PEN_EBIND, PEN_EADDRESS, PEN_ENOMEM, or a
- * negated errno. On the loop's thread or before it runs. */
-int endpoint_open(const struct endpoint_options *options, struct pen_loop *loop, const struct endpoint_events *events,
-                  void *arg, char *text, size_t size, struct endpoint **ret_endpoint) MUST_CHECK;
+ * failure, naming the address, goes to text (at most size bytes). PEN_EBIND, PEN_EADDRESS, PEN_ELIMIT,
+ * PEN_ENOMEM, or a negated errno. On the loop's thread or before it runs. */
+int endpoint_open(const struct endpoint_options *options, char *text, size_t size,
+                  struct endpoint **ret_endpoint) MUST_CHECK;
 
 /* Read, or go on reading; kept frames are offered first. Idempotent. */
 void endpoint_resume(struct endpoint *endpoint) ON_LOOP;
@@ -91,7 +98,8 @@ void endpoint_resume(struct endpoint *endpoint) ON_LOOP;
 void endpoint_pause(struct endpoint *endpoint) ON_LOOP;
 
 /* Take what has already arrived here (until nothing is there, or 1 MiB was taken since this call), then read
- * no more and tell on_read_end. The socket stays open for answers. */
+ * no more and tell on_read_end; a paused endpoint goes on reading for it. While frames are kept it waits for
+ * endpoint_resume(). The socket stays open for answers. */
 void endpoint_finish_reading(struct endpoint *endpoint) ON_LOOP;
 
 /* Send up to n frames; returns how many were taken, from the front: their slices are the endpoint's. Fewer than
@@ -100,10 +108,12 @@ void endpoint_finish_reading(struct endpoint *endpoint) ON_LOOP;
 size_t endpoint_send(struct endpoint *endpoint, struct parcel_frame *frames, size_t n) ON_LOOP;
 
 /* Close: everything taken by endpoint_send() is given to the transport and the peers are given up to linger to
- * fetch it; immediate: at once. Asynchronous, idempotent; may become immediate. */
+ * fetch it; immediate: at once. Kept frames are dropped and counted. Asynchronous, idempotent; may become
+ * immediate. */
 void endpoint_close(struct endpoint *endpoint, bool immediate) ON_LOOP;
 
-/* After on_closed; sets to NULL, accepts NULL. */
+/* After on_closed (in it as well), or when the endpoint was opened and nothing was called since, or when
+ * pen_loop_free() has ended; sets to NULL, accepts NULL. */
 void endpoint_free(struct endpoint **endpoint);
 
 void endpoint_stats(const struct endpoint *endpoint, struct endpoint_stats *ret_stats) ANY_THREAD;
