@@ -30,14 +30,15 @@ struct pen_loop;
 typedef void (*pen_call_fn)(struct pen_loop *loop, void *arg, int status);
 
 struct pen_loop_options {
-    const char *name;       /* at most 15 bytes are shown; borrowed for the call; NULL: "loop" */
-    uint32_t inbox_max;     /* calls waiting from other threads; 0: 65536 */
-    uint32_t turn_max;      /* ready calls run in one turn before sockets are looked at; 0: 1024 */
+    const char *name;   /* at most 15 bytes are shown; borrowed for the call; NULL: "loop" */
+    uint32_t inbox_max; /* calls waiting from other threads; 0: 65536 */
+    uint32_t turn_max;  /* ready calls run in one turn before sockets are looked at; 0: 1024 */
 };
 
 /* Make a loop. options may be NULL. The loop is the caller's, ended with pen_loop_free().
  * Any thread; does not block. PEN_ENOMEM, PEN_EINVAL, or a negated errno; *ret_loop untouched. Since 0.1. */
-PEN_API int pen_loop_new(const struct pen_loop_options *options, struct pen_loop **ret_loop) PEN_MUST_CHECK;
+PEN_API int pen_loop_new(const struct pen_loop_options *options, struct pen_loop **ret_loop)
+    PEN_MUST_CHECK;
 
 /* Run the loop on the calling thread, which owns it until this returns: after pen_loop_stop().
  * Calls accepted by then and not yet run stay for the next run or for pen_loop_free().
@@ -67,7 +68,8 @@ PEN_API int pen_loop_call_soon(struct pen_loop *loop, pen_call_fn fn, void *arg)
 
 /* The same from any thread, through the inbox; a burst wakes the loop once. Does not block.
  * PEN_EFULL when inbox_max calls wait; PEN_ENOMEM; PEN_ECLOSED. Since 0.1. */
-PEN_API int pen_loop_call_soon_threadsafe(struct pen_loop *loop, pen_call_fn fn, void *arg) PEN_MUST_CHECK;
+PEN_API int pen_loop_call_soon_threadsafe(struct pen_loop *loop, pen_call_fn fn, void *arg)
+    PEN_MUST_CHECK;
 
 /* A timer: embedded in the caller's object, zeroed or pen_timer_init()ed before use, and not moved
  * while armed. */
@@ -84,10 +86,10 @@ struct pen_timer {
 /* Arm (or rearm) the timer: fn(loop, arg, 0) runs once, at `when` or as soon after as the loop is free;
  * timers of the same instant run in the order of arming. On the loop's thread.
  * PEN_EWRONGTHREAD, PEN_ENOMEM, PEN_ECLOSED: not armed. Since 0.1. */
-PEN_API int pen_loop_call_at(struct pen_loop *loop, struct pen_timer *timer, pen_mono_t when, pen_call_fn fn, void *arg)
-    PEN_MUST_CHECK;
-PEN_API int pen_loop_call_later(struct pen_loop *loop, struct pen_timer *timer, pen_span_t after, pen_call_fn fn,
-                                void *arg) PEN_MUST_CHECK;
+PEN_API int pen_loop_call_at(struct pen_loop *loop, struct pen_timer *timer, pen_mono_t when,
+                             pen_call_fn fn, void *arg) PEN_MUST_CHECK;
+PEN_API int pen_loop_call_later(struct pen_loop *loop, struct pen_timer *timer, pen_span_t after,
+                                pen_call_fn fn, void *arg) PEN_MUST_CHECK;
 
 /* Disarm; a timer that is not armed is left alone. On the loop's thread. Since 0.1. */
 PEN_API void pen_timer_cancel(struct pen_timer *timer);

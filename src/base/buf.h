@@ -32,7 +32,8 @@ static inline const uint8_t *buf_at(const struct buf *b)
  * failure. */
 int buf_reserve(struct buf *b, size_t n) MUST_CHECK;
 int buf_append(struct buf *b, const void *data, size_t n) MUST_CHECK;
-int buf_printf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3))) MUST_CHECK;
+int buf_printf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)))
+MUST_CHECK;
 
 static inline uint8_t *buf_tail(struct buf *b)
 {

@@ -12,11 +12,12 @@
 
 static struct count bugs;
 
-static void say(const char *what, const char *expression, const char *file, int line, const char *function)
+static void say(const char *what, const char *expression, const char *file, int line,
+                const char *function)
 {
     char story[512];
-    int n = snprintf(story, sizeof story, "penstock: %s: %s at %s:%d in %s()\n", what, expression, file, line,
-                     function);
+    int n = snprintf(story, sizeof story, "penstock: %s: %s at %s:%d in %s()\n", what, expression,
+                     file, line, function);
     if (n < 0)
         return;
     size_t bytes = (size_t)n < sizeof story ? (size_t)n : sizeof story - 1;

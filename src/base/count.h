@@ -15,7 +15,8 @@ struct count {
 
 static inline void count_add(struct count *c, uint64_t n)
 {
-    atomic_store_explicit(&c->n, atomic_load_explicit(&c->n, memory_order_relaxed) + n, memory_order_relaxed);
+    atomic_store_explicit(&c->n, atomic_load_explicit(&c->n, memory_order_relaxed) + n,
+                          memory_order_relaxed);
 }
 
 /* Returns the value before. */

@@ -7,13 +7,13 @@
 #define BASE_LIMITS_H
 
 enum {
-    LIMIT_NAME_BYTES = 63,          /* a queue's, consumer's or endpoint's name */
-    LIMIT_ROUTE_BYTES = 64,         /* an SP reply header: pipe id and up to 15 hops */
-    LIMIT_BATCH_ITEMS = 256,        /* what one lock hold, event or system call moves at most */
-    LIMIT_CONTROL_BYTES = 64 * 1024,/* a request on the control socket */
-    LIMIT_ERROR_TEXT_BYTES = 512,   /* a reason told to a peer or kept with a dead letter */
-    LIMIT_TOPIC_BYTES = 255,        /* a topic after its template is filled in */
-    LIMIT_KEY_BYTES = 255,          /* a message's key */
+    LIMIT_NAME_BYTES = 63,           /* a queue's, consumer's or endpoint's name */
+    LIMIT_ROUTE_BYTES = 64,          /* an SP reply header: pipe id and up to 15 hops */
+    LIMIT_BATCH_ITEMS = 256,         /* what one lock hold, event or system call moves at most */
+    LIMIT_CONTROL_BYTES = 64 * 1024, /* a request on the control socket */
+    LIMIT_ERROR_TEXT_BYTES = 512,    /* a reason told to a peer or kept with a dead letter */
+    LIMIT_TOPIC_BYTES = 255,         /* a topic after its template is filled in */
+    LIMIT_KEY_BYTES = 255,           /* a message's key */
     LIMIT_ADDRESSES_PER_ENDPOINT = 16,
     LIMIT_TOPICS_PER_ENDPOINT = 64,
     LIMIT_HANDLER_ARGS = 64,

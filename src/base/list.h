@@ -13,12 +13,16 @@ struct list {
     struct list *next, *prev;
 };
 
-#define LIST_INIT(l) { &(l), &(l) }
+#define LIST_INIT(l) \
+    { \
+        &(l), &(l) \
+    }
 
 /* The object of type `type` whose field `field` is the node. */
 #define CONTAINER_OF(node, type, field) ((type *)((char *)(node)-offsetof(type, field)))
 
-#define LIST_EACH(node, head) for (struct list *node = (head)->next; node != (head); node = node->next)
+#define LIST_EACH(node, head) \
+    for (struct list *node = (head)->next; node != (head); node = node->next)
 
 /* The loop's body may remove the node. */
 #define LIST_EACH_SAFE(node, head) \

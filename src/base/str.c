@@ -19,7 +19,8 @@ static unsigned least(unsigned a, unsigned b)
 }
 
 /* One row of the table of distances: `now` from the two rows above it, for letter a[i-1]. */
-static void distance_row(const char *a, size_t i, const char *b, unsigned (*rows)[DISTANCE_WORD_MAX + 1])
+static void distance_row(const char *a, size_t i, const char *b,
+                         unsigned (*rows)[DISTANCE_WORD_MAX + 1])
 {
     unsigned *now = rows[i % 3];
     const unsigned *above = rows[(i + 2) % 3], *above2 = rows[(i + 1) % 3];
@@ -27,7 +28,8 @@ static void distance_row(const char *a, size_t i, const char *b, unsigned (*rows
     for (size_t j = 1; b[j - 1] != '\0'; j++) {
         bool same = lower(a[i - 1]) == lower(b[j - 1]);
         now[j] = least(least(above[j], now[j - 1]) + 1, above[j - 1] + (same ? 0 : 1));
-        bool swapped = i > 1 && j > 1 && lower(a[i - 1]) == lower(b[j - 2]) && lower(a[i - 2]) == lower(b[j - 1]);
+        bool swapped = i > 1 && j > 1 && lower(a[i - 1]) == lower(b[j - 2]) &&
+                       lower(a[i - 2]) == lower(b[j - 1]);
         if (swapped)
             now[j] = least(now[j], above2[j - 2] + 1);
     }
@@ -46,7 +48,8 @@ unsigned str_distance(const char *a, const char *b, unsigned max)
     return least(rows[a_bytes % 3][b_bytes], max + 1);
 }
 
-const char *str_suggest(const char *word, const char *(*next)(const void *ctx, size_t i), const void *ctx)
+const char *str_suggest(const char *word, const char *(*next)(const void *ctx, size_t i),
+                        const void *ctx)
 {
     unsigned limit = strlen(word) / 3 > 3 ? 3 : (unsigned)(strlen(word) / 3);
     const char *best = NULL;

@@ -14,7 +14,8 @@ unsigned str_distance(const char *a, const char *b, unsigned max);
 
 /* The candidate nearest to word, or NULL when none is near enough to be a slip of the pen (a third of
  * its letters, at most 3). next(ctx, i) returns candidate i or NULL at the end. */
-const char *str_suggest(const char *word, const char *(*next)(const void *ctx, size_t i), const void *ctx);
+const char *str_suggest(const char *word, const char *(*next)(const void *ctx, size_t i),
+                        const void *ctx);
 
 bool str_equal(const char *a, const char *b);
 bool str_starts(const char *text, const char *prefix);

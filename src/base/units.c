@@ -20,13 +20,20 @@ struct unit {
 
 /* Largest first, which the formatter and the order of parts in "1m30s" rely on. */
 static const struct unit size_units[] = {
-    { "TiB", UINT64_C(1) << 40 }, { "GiB", UINT64_C(1) << 30 }, { "MiB", UINT64_C(1) << 20 },
-    { "KiB", UINT64_C(1) << 10 }, { "B", 1 },
+    { "TiB", UINT64_C(1) << 40 },
+    { "GiB", UINT64_C(1) << 30 },
+    { "MiB", UINT64_C(1) << 20 },
+    { "KiB", UINT64_C(1) << 10 },
+    { "B", 1 },
 };
 
 static const struct unit span_units[] = {
-    { "d", UINT64_C(86400) * NS_PER_S }, { "h", UINT64_C(3600) * NS_PER_S }, { "m", UINT64_C(60) * NS_PER_S },
-    { "s", NS_PER_S },                   { "ms", 1000000 },                  { "us", 1000 },
+    { "d", UINT64_C(86400) * NS_PER_S },
+    { "h", UINT64_C(3600) * NS_PER_S },
+    { "m", UINT64_C(60) * NS_PER_S },
+    { "s", NS_PER_S },
+    { "ms", 1000000 },
+    { "us", 1000 },
     { "ns", 1 },
 };
 
@@ -54,7 +61,8 @@ static int digits_take(const char **text, uint64_t *ret_number)
         return PEN_EINVAL;
     uint64_t n = 0;
     for (; is_digit(*at); at++) {
-        if (__builtin_mul_overflow(n, (uint64_t)10, &n) || __builtin_add_overflow(n, (uint64_t)(*at - '0'), &n))
+        if (__builtin_mul_overflow(n, (uint64_t)10, &n) ||
+            __builtin_add_overflow(n, (uint64_t)(*at - '0'), &n))
             return PEN_ETOOBIG;
     }
     *text = at;
@@ -94,7 +102,8 @@ static unsigned unit_take(const char **text, const struct unit *units, unsigned 
     return count;
 }
 
-static int scale(uint64_t whole, uint64_t numerator, uint64_t denominator, uint64_t factor, uint64_t *ret_value)
+static int scale(uint64_t whole, uint64_t numerator, uint64_t denominator, uint64_t factor,
+                 uint64_t *ret_value)
 {
     unsigned __int128 fraction = (unsigned __int128)numerator * factor;
     if (fraction % denominator != 0)
@@ -108,7 +117,8 @@ static int scale(uint64_t whole, uint64_t numerator, uint64_t denominator, uint6
 
 /* One number and its unit. *next is the first unit that may still follow; a number without any unit is
  * left to the caller. */
-static int part_take(const char **text, const struct unit *units, unsigned count, unsigned *next, uint64_t *ret_value)
+static int part_take(const char **text, const struct unit *units, unsigned count, unsigned *next,
+                     uint64_t *ret_value)
 {
     uint64_t whole, numerator, denominator;
     int r = digits_take(text, &whole);
@@ -193,13 +203,14 @@ static bool format_in(uint64_t value, const struct unit *unit, char text[UNITS_T
     int places = 3;
     for (; thousandths % 10 == 0; thousandths /= 10)
         places--;
-    (void)snprintf(text, UNITS_TEXT_BYTES, "%llu.%0*u%s", (unsigned long long)whole, places, (unsigned)thousandths,
-                   unit->name);
+    (void)snprintf(text, UNITS_TEXT_BYTES, "%llu.%0*u%s", (unsigned long long)whole, places,
+                   (unsigned)thousandths, unit->name);
     return true;
 }
 
 /* The shortest text; of two as short the one in the larger unit. */
-static char *format(uint64_t value, const struct unit *units, unsigned count, char text[UNITS_TEXT_BYTES])
+static char *format(uint64_t value, const struct unit *units, unsigned count,
+                    char text[UNITS_TEXT_BYTES])
 {
     char candidate[UNITS_TEXT_BYTES];
     size_t shortest = UNITS_TEXT_BYTES;

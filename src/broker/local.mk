@@ -1,1 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
+
+libparts_la_SOURCES += \
+	%reldir%/queue.c %reldir%/queue.h

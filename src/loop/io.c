@@ -60,7 +60,8 @@ void io_want(struct io *io, unsigned want)
     io->want = want;
     if (!wants_any(want))
         return;
-    check(event_assign(io->event, loop_event_base(io->loop), io->fd, event_flags(want), on_event, io) == 0);
+    check(event_assign(io->event, loop_event_base(io->loop), io->fd, event_flags(want), on_event,
+                       io) == 0);
     check(event_add(io->event, NULL) == 0);
 }
 

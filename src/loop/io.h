@@ -39,7 +39,8 @@ struct io {
 
 /* Call fn whenever the descriptor is ready for what is wanted (level-triggered unless IO_EDGE), until
  * io_close(). want may be 0. PEN_ENOMEM or a negated errno. On the loop's thread or before it runs. */
-int io_open(struct io *io, struct pen_loop *loop, int fd, unsigned want, io_fn fn, void *arg) MUST_CHECK;
+int io_open(struct io *io, struct pen_loop *loop, int fd, unsigned want, io_fn fn, void *arg)
+    MUST_CHECK;
 /* Change what is wanted; cannot fail for a descriptor that is open. */
 void io_want(struct io *io, unsigned want);
 /* No event comes after this returns. Idempotent. */
@@ -53,7 +54,7 @@ struct post {
     /* lock: loop->inbox_lock */
     struct list node;
     bool queued;
-    bool once; /* fixed: a call of its own allocation, freed when it has run */
+    bool once;      /* fixed: a call of its own allocation, freed when it has run */
     pen_call_fn fn; /* fixed after init */
     void *arg;
 };

@@ -171,7 +171,8 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
     uint64_t before = l->timer_seq;
     uint32_t left = l->turn_max;
     struct pen_timer *t;
-    while ((t = heap_top(&l->timers)) != NULL && t->when.ns <= now.ns && t->seq < before && left-- > 0) {
+    while ((t = heap_top(&l->timers)) != NULL && t->when.ns <= now.ns && t->seq < before &&
+           left-- > 0) {
         heap_remove(&l->timers, t);
         t->loop = NULL;
         t->fn(l, t->arg, 0);
@@ -179,7 +180,8 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
     arm_earliest(l);
 }
 
-int pen_loop_call_at(struct pen_loop *l, struct pen_timer *t, pen_mono_t when, pen_call_fn fn, void *arg)
+int pen_loop_call_at(struct pen_loop *l, struct pen_timer *t, pen_mono_t when, pen_call_fn fn,
+                     void *arg)
 {
     if (!loop_may_touch(l))
         return PEN_EWRONGTHREAD;
@@ -198,7 +200,8 @@ int pen_loop_call_at(struct pen_loop *l, struct pen_timer *t, pen_mono_t when, p
     return 0;
 }
 
-int pen_loop_call_later(struct pen_loop *l, struct pen_timer *t, pen_span_t after, pen_call_fn fn, void *arg)
+int pen_loop_call_later(struct pen_loop *l, struct pen_timer *t, pen_span_t after, pen_call_fn fn,
+                        void *arg)
 {
     return pen_loop_call_at(l, t, mono_after(clock_mono(), after), fn, arg);
 }

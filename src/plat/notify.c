@@ -74,7 +74,8 @@ int notify_send(const char *format, ...)
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return -errno;
-    ssize_t sent = sendto(fd, text, (size_t)n, MSG_NOSIGNAL, (struct sockaddr *)&manager, manager_bytes);
+    ssize_t sent =
+        sendto(fd, text, (size_t)n, MSG_NOSIGNAL, (struct sockaddr *)&manager, manager_bytes);
     int result = sent < 0 ? -errno : 0;
     close(fd);
     return result;

@@ -12,7 +12,8 @@
 struct thread;
 
 /* Start a thread that runs fn(arg). name is cut to 15 bytes. A negated errno, PEN_ENOMEM. Any thread. */
-int thread_start(const char *name, void (*fn)(void *arg), void *arg, struct thread **ret_thread) MUST_CHECK;
+int thread_start(const char *name, void (*fn)(void *arg), void *arg, struct thread **ret_thread)
+    MUST_CHECK;
 
 /* Wait for its end and free it; sets to NULL, accepts NULL. Not from the thread itself. */
 void thread_join(struct thread **thread);

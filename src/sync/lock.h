@@ -27,7 +27,10 @@ struct CAPABILITY("lock") lock {
 };
 
 /* For a lock with no better place for lock_init() than before main(). */
-#define LOCK_INITIALIZER(name) { PTHREAD_MUTEX_INITIALIZER, LOCK_##name }
+#define LOCK_INITIALIZER(name) \
+    { \
+        PTHREAD_MUTEX_INITIALIZER, LOCK_##name \
+    }
 
 void lock_init(struct lock *l, enum lock_rank rank);
 void lock_fini(struct lock *l);

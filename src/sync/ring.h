@@ -47,9 +47,9 @@ struct ring_slot {
 };
 
 struct ring {
-    uint64_t mask;              /* fixed after init: slots - 1, a power of two less one */
-    struct ring *_Atomic next;  /* atomic: edge Q3; NULL: this is the newest */
-    uint64_t end;               /* with next: the first position that is in it */
+    uint64_t mask;             /* fixed after init: slots - 1, a power of two less one */
+    struct ring *_Atomic next; /* atomic: edge Q3; NULL: this is the newest */
+    uint64_t end;              /* with next: the first position that is in it */
     struct ring_slot slots[];
 };
 

@@ -16,6 +16,7 @@ void waiter_init(struct waiter *w, void (*signal)(struct waiter *w))
     w->state = WAITER_IDLE;
     w->carries = false;
     w->signal = signal;
+    w->need = 0;
     futex_reset(&w->word);
 }
 
@@ -37,13 +38,17 @@ static void unpark(struct waiters *ws, struct waiter *w)
     ws->parked_count--;
 }
 
+/* Out of the line; a loop is signalled, a thread's wake is returned. */
 static struct wake set_picked(struct waiters *ws, struct waiter *w)
 {
     unpark(ws, w);
     w->state = WAITER_PICKED;
-    struct wake wake = { .waiter = w, .signal = w->signal };
-    futex_set(&w->word);
-    return wake;
+    if (w->signal != NULL) {
+        w->signal(w);
+        return NO_WAKE;
+    }
+    futex_set(&w->word); /* From here on the thread may leave as soon as the lock is free. */
+    return (struct wake){ &w->word };
 }
 
 struct wake waiters_pick_first(struct waiters *ws)
@@ -58,15 +63,7 @@ struct wake waiters_pick_first(struct waiters *ws)
 void waiters_wake_all(struct waiters *ws)
 {
     while (waiters_any(ws))
-        wake_send_now(set_picked(ws, waiters_first(ws)));
-}
-
-void wake_send_now(struct wake wake)
-{
-    if (wake.signal != NULL)
-        wake.signal(wake.waiter);
-    else
-        futex_wake(&wake.waiter->word);
+        wake_send(set_picked(ws, waiters_first(ws)));
 }
 
 bool waiters_leave(struct waiters *ws, struct waiter *w)

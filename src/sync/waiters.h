@@ -13,10 +13,10 @@
  *     in the moment it was picked: leave() tells it that it carries the wake.
  *   - waiters_wake_all() is for shutdown: everybody, whatever is in flight.
  *
- * A thread waits on a futex in its own stack frame. The word is set under the lock, so a thread that is not asleep
- * may be gone before it is signalled: a struct wake therefore carries all it needs by value, and for a thread
- * nothing but the address of the word is used. A loop waits through its post, which is in the inbox at most
- * once; a loop's waiter must not be freed while it is PICKED: its post is sure to come (loop/io.h).
+ * A thread waits on a futex in its own stack frame; the word is set under the lock, so a wake that is sent after
+ * the thread has left only touches an address. A loop waits through its post (loop/io.h) and is signalled under the
+ * lock, so that a PICKED loop's post is in its inbox already and nobody touches the waiter after it has left; the price
+ * is an eventfd write under the lock when, and only when, the loop sleeps.
  *
  * Source: shared experience of monitors (Hoare, Lampson and Redell); one wake in flight with a baton is what
  * Java's AbstractQueuedSynchronizer calls propagation.
@@ -26,6 +26,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/err.h"
 #include "base/list.h"
@@ -36,14 +37,15 @@
 enum waiter_state {
     WAITER_IDLE,   /* in no line */
     WAITER_PARKED, /* in the line */
-    WAITER_PICKED  /* out of the line with a wake under way; carries the wake until waiters_leave() */
+    WAITER_PICKED /* out of the line with a wake under way; carries the wake until waiters_leave() */
 };
 
 struct waiter {
     /* lock: the monitor's */
     struct list node;
     enum waiter_state state;
-    bool carries; /* this pick is the line's one wake in flight */
+    bool carries;  /* this pick is the line's one wake in flight */
+    uint64_t need; /* the monitor's own: how much room the waiter wants */
     /* fixed after init */
     void (*signal)(struct waiter *w); /* NULL: a thread */
     /* atomic: edge W1, set under the lock, awaited by the thread */
@@ -57,13 +59,13 @@ struct waiters {
     bool waking; /* a wake is in flight */
 };
 
-/* A wake that is owed: from waiters_pick(), under the lock, to wake_send(), after it. */
+/* A thread's wake that is owed: from waiters_pick(), under the lock, to wake_send(), after it. The thread may be gone by
+ * then: only the address of its word is used. */
 struct wake {
-    struct waiter *waiter;            /* NULL: nobody; a thread's may be gone */
-    void (*signal)(struct waiter *w); /* a loop's, NULL for a thread */
+    struct futex *word; /* NULL: nobody */
 };
 
-#define NO_WAKE ((struct wake){ NULL, NULL })
+#define NO_WAKE ((struct wake){ NULL })
 
 void waiters_init(struct waiters *ws);
 
@@ -87,20 +89,19 @@ static inline struct waiter *waiters_first(const struct waiters *ws)
 /* Take the first out of the line, which is not empty and has no wake in flight. */
 struct wake waiters_pick_first(struct waiters *ws) MUST_CHECK;
 
-/* The first in line, out of it and PICKED, or NO_WAKE when nobody waits or a wake is in flight already. The caller
- * sends it after dropping the lock. Inline, because it is asked at every put and get and most often says no. */
+/* Pick the first in line: out of it and PICKED; nobody when nobody waits or a wake is in flight already. A loop is
+ * signalled at once, under the lock; a thread's wake is returned, to be sent after dropping the lock. Inline, because
+ * it is asked at every put and get and most often says no. */
 static inline struct wake MUST_CHECK waiters_pick(struct waiters *ws)
 {
     return ws->waking || !waiters_any(ws) ? NO_WAKE : waiters_pick_first(ws);
 }
 
 /* Not under the lock. */
-void wake_send_now(struct wake wake);
-
 static inline void wake_send(struct wake wake)
 {
-    if (wake.waiter != NULL)
-        wake_send_now(wake);
+    if (wake.word != NULL)
+        futex_wake(wake.word);
 }
 
 /* Wake everybody, for shutdown, whatever is in flight. Signals under the lock: this is rare, and a thread that has
@@ -109,7 +110,7 @@ void waiters_wake_all(struct waiters *ws);
 
 /* Leave the line, from whatever state, and be IDLE. True when the wake in flight was carried: the caller picks the
  * next one if there is still something to do. */
-bool waiters_leave(struct waiters *ws, struct waiter *w) MUST_CHECK;
+bool waiters_leave(struct waiters *ws, struct waiter *w);
 
 /* A thread's sleep until it is signalled or the deadline passes (false). Not under the lock. */
 bool waiter_sleep(struct waiter *w, mono_t deadline) MUST_CHECK;

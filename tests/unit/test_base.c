@@ -179,7 +179,8 @@ START_TEST(formats_are_read_back)
     srandom(1);
     for (int i = 0; i < 20000; i++) {
         char text[UNITS_TEXT_BYTES];
-        uint64_t value = ((uint64_t)random() << 33 ^ (uint64_t)random() << 11 ^ (uint64_t)random()) >> (i % 60);
+        uint64_t value =
+            ((uint64_t)random() << 33 ^ (uint64_t)random() << 11 ^ (uint64_t)random()) >> (i % 60);
         uint64_t back;
         ck_assert_int_eq(size_parse(size_format(value, text), &back), 0);
         ck_assert_msg(back == value, "%s is not %" PRIu64, text, value);
@@ -213,7 +214,7 @@ START_TEST(distance_counts_slips)
     ck_assert_uint_eq(str_distance("queue", "queu", 3), 1);
     ck_assert_uint_eq(str_distance("queue", "queuee", 3), 1);
     ck_assert_uint_eq(str_distance("queue", "qeuue", 3), 1); /* swapped */
-    ck_assert_uint_eq(str_distance("ca", "abc", 3), 3);      /* restricted: 2 in the full distance */
+    ck_assert_uint_eq(str_distance("ca", "abc", 3), 3); /* restricted: 2 in the full distance */
     ck_assert_uint_eq(str_distance("kitten", "sitting", 3), 3);
     ck_assert_uint_eq(str_distance("kitten", "sitting", 2), 3); /* max + 1 */
     ck_assert_uint_eq(str_distance("abcdef", "uvwxyz", 3), 4);
@@ -241,7 +242,8 @@ static const char *candidate_at(const void *ctx, size_t i)
 
 START_TEST(suggestions_are_near)
 {
-    static const char *const words[] = { "max_items", "max_bytes", "listen", "pub", "push", "Listen", NULL };
+    static const char *const words[] = { "max_items", "max_bytes", "listen", "pub",
+                                         "push",      "Listen",    NULL };
     ck_assert_str_eq(str_suggest("max_item", candidate_at, words), "max_items");
     ck_assert_str_eq(str_suggest("max_btyes", candidate_at, words), "max_bytes");
     ck_assert_str_eq(str_suggest("LISTEN", candidate_at, words), "listen"); /* the first of equals */
@@ -449,7 +451,9 @@ START_TEST(slice_releaser_gives_back_runs)
 {
     int destroyed[2] = { 0, 0 };
     struct blob *one = counted_new(3, &destroyed[0]), *two = counted_new(2, &destroyed[1]);
-    struct slice slices[] = { { .blob = one }, { .blob = one }, { .blob = two }, { .blob = NULL }, { .blob = one } };
+    struct slice slices[] = {
+        { .blob = one }, { .blob = one }, { .blob = two }, { .blob = NULL }, { .blob = one }
+    };
     struct slice_releaser releaser = { 0 };
     for (size_t i = 0; i < COUNT_OF(slices); i++) {
         slice_releaser_add(&releaser, &slices[i]);

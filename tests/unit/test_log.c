@@ -71,7 +71,8 @@ START_TEST(plain_line)
 {
     log_init(LOG_LEVEL_INFO, LOG_FORMAT_AUTO);
     log_warning("producer intake", "peer %d is %s", 7, "late");
-    ck_assert_msg(matches(logged(), "^" TIME " warning producer intake: peer 7 is late\n$"), "%s", output);
+    ck_assert_msg(matches(logged(), "^" TIME " warning producer intake: peer 7 is late\n$"), "%s",
+                  output);
 }
 END_TEST
 
@@ -109,7 +110,8 @@ START_TEST(journal_gets_priorities)
     struct stat st;
     char stream[64];
     ck_assert_int_eq(fstat(STDERR_FILENO, &st), 0);
-    (void)snprintf(stream, sizeof stream, "%lu:%lu", (unsigned long)st.st_dev, (unsigned long)st.st_ino);
+    (void)snprintf(stream, sizeof stream, "%lu:%lu", (unsigned long)st.st_dev,
+                   (unsigned long)st.st_ino);
     setenv("JOURNAL_STREAM", stream, 1);
     log_init(LOG_LEVEL_INFO, LOG_FORMAT_AUTO);
     log_error("queue jobs", "two\nlines");
@@ -152,15 +154,19 @@ static const struct {
     { "a\nb\rc\td", "a\\nb\\rc\\td" },
     { "\x1b]0;title\x07", "\\x1b]0;title\\x07" },
     { "\x7f", "\\x7f" },
-    { "\xc2\x9b" "1m", "\\u009b1m" },             /* C1 in UTF-8 */
-    { "\x9b" "1m", "\\x9b1m" },                   /* C1 as a byte */
+    { "\xc2\x9b"
+      "1m",
+      "\\u009b1m" }, /* C1 in UTF-8 */
+    { "\x9b"
+      "1m",
+      "\\x9b1m" }, /* C1 as a byte */
     { "\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80", "\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80" },
-    { "\xc0\xaf", "\\xc0\\xaf" },                 /* overlong */
+    { "\xc0\xaf", "\\xc0\\xaf" }, /* overlong */
     { "\xe0\x80\xaf", "\\xe0\\x80\\xaf" },
     { "\xf0\x80\x80\xaf", "\\xf0\\x80\\x80\\xaf" },
-    { "\xed\xa0\x80", "\\xed\\xa0\\x80" },        /* a surrogate */
+    { "\xed\xa0\x80", "\\xed\\xa0\\x80" },          /* a surrogate */
     { "\xf4\x90\x80\x80", "\\xf4\\x90\\x80\\x80" }, /* beyond U+10FFFF */
-    { "\xe2\x82", "\\xe2\\x82" },                 /* cut short */
+    { "\xe2\x82", "\\xe2\\x82" },                   /* cut short */
     { "\xf0\x9f\x98", "\\xf0\\x9f\\x98" },
     { "\xc3", "\\xc3" },
     { "", "" },
@@ -247,7 +253,7 @@ static const struct {
     const char *term, *no_color;
     bool coloured;
 } terminals[] = {
-    { "xterm", NULL, true }, { "xterm", "", true },   { "xterm", "1", false },
+    { "xterm", NULL, true }, { "xterm", "", true }, { "xterm", "1", false },
     { "dumb", NULL, false }, { NULL, NULL, false },
 };
 
@@ -262,7 +268,8 @@ START_TEST(colour_only_where_wanted)
         setenv("NO_COLOR", terminals[_i].no_color, 1);
     log_init(LOG_LEVEL_INFO, LOG_FORMAT_AUTO);
     log_error("a", "b\x1b[2J");
-    const char *want = terminals[_i].coloured ? "^" TIME " \033\\[1;31merror\033\\[0m a: b\\\\x1b\\[2J\r\n$"
+    const char *want = terminals[_i].coloured ? "^" TIME
+                                                " \033\\[1;31merror\033\\[0m a: b\\\\x1b\\[2J\r\n$"
                                               : "^" TIME " error a: b\\\\x1b\\[2J\r\n$";
     ck_assert_msg(matches(logged(), want), "%s", output);
 }
@@ -312,7 +319,8 @@ START_TEST(lines_of_threads_do_not_mix)
     int count[WRITERS] = { 0 };
     log_init(LOG_LEVEL_INFO, LOG_FORMAT_SYSTEMD);
     for (int i = 0; i < WRITERS; i++)
-        ck_assert_int_eq(pthread_create(&threads[i], NULL, write_lines, (void *)(uintptr_t)texts[i]), 0);
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, write_lines, (void *)(uintptr_t)texts[i]),
+                         0);
     for (int i = 0; i < WRITERS; i++)
         ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
     (void)logged(); /* 16,000 bytes: less than a pipe holds */
