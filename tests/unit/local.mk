@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# One Check program for each source file of src: add "%reldir%/queue" for %reldir%/queue.c.
+# One Check program for each source file of src: add "%reldir%/test_queue" for %reldir%/test_queue.c.
 
 unit_tests =
 unit_tests += %reldir%/test_base
