@@ -26,6 +26,7 @@
 #include "base/count.h"
 #include "base/limits.h"
 #include "base/units.h"
+#include "plat/clock.h"
 #include "sync/lock.h"
 
 /* Kept free at the end of every line for the mark of a cut, the closing quote and the newline. */
@@ -216,14 +217,13 @@ static void put_escaped(struct line *l, const char *text, bool json)
 
 static void put_time(struct line *l)
 {
-    struct timespec now;
+    int64_t now_ns = clock_wall_ns();
+    time_t now_s = now_ns / NS_PER_S;
     struct tm utc;
     char seconds[32], text[64];
-    check(clock_gettime(CLOCK_REALTIME, &now) == 0);
-    if (gmtime_r(&now.tv_sec, &utc) == NULL)
-        return; /* A clock beyond the year 2^31 is no reason to lose the line. */
+    check(gmtime_r(&now_s, &utc) != NULL); /* 64 bits of nanoseconds end in the year 2262. */
     (void)strftime(seconds, sizeof seconds, "%Y-%m-%dT%H:%M:%S", &utc);
-    (void)snprintf(text, sizeof text, "%s.%03ldZ", seconds, now.tv_nsec / 1000000);
+    (void)snprintf(text, sizeof text, "%s.%03ldZ", seconds, (long)(now_ns % NS_PER_S / 1000000));
     put(l, text);
 }
 
@@ -308,16 +308,9 @@ void log_line(enum log_level level, const char *subject, const char *format, ...
 
 /* ---- floods ---- */
 
-static int64_t mono_now_ns(void)
-{
-    struct timespec now;
-    check(clock_gettime(CLOCK_MONOTONIC, &now) == 0);
-    return now.tv_sec * NS_PER_S + now.tv_nsec;
-}
-
 bool log_limit_pass(struct log_limit *limit, uint32_t burst, uint32_t *ret_left_out)
 {
-    int64_t now_ns = mono_now_ns();
+    int64_t now_ns = clock_mono().ns;
     lock_take(&limit_lock);
     if (limit->window_start_ns == 0 || now_ns - limit->window_start_ns >= NS_PER_S) {
         limit->window_start_ns = now_ns;

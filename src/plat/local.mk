@@ -3,4 +3,5 @@
 libpen_la_SOURCES += \
 	%reldir%/clock.c %reldir%/clock.h \
 	%reldir%/notify.c %reldir%/notify.h \
+	%reldir%/proc.c %reldir%/proc.h \
 	%reldir%/thread.c %reldir%/thread.h

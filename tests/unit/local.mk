@@ -4,8 +4,8 @@
 
 unit_tests =
 unit_tests += %reldir%/test_base
-unit_tests += %reldir%/test_log
 unit_tests += %reldir%/test_json %reldir%/test_control
+unit_tests += %reldir%/test_log %reldir%/test_proc
 
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
