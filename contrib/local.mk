@@ -1,1 +1,3 @@
 # SPDX-License-Identifier: Apache-2.0
+
+dist_doc_DATA += %reldir%/penstock.schema.json

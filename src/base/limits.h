@@ -18,6 +18,8 @@ enum {
     LIMIT_TOPICS_PER_ENDPOINT = 64,
     LIMIT_HANDLER_ARGS = 64,
     LIMIT_THREADS_PER_CONSUMER = 256,
+    LIMIT_CONFIG_BYTES = 1024 * 1024, /* a configuration file */
+    LIMIT_CONFIG_ENTRIES = 1024,      /* queues, producers, ... or options in one mapping of it */
     LIMIT_LOG_LINE_BYTES = 8 * 1024, /* a line of the log; the rest is cut */
 };
 

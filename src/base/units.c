@@ -188,12 +188,12 @@ int number_parse(const char *text, uint64_t *ret_number)
     return 0;
 }
 
-/* value in one unit with at most three decimal places; false when that is not exact. */
+/* value in one unit with at most three decimal places; false when that is not exact or less than one. */
 static bool format_in(uint64_t value, const struct unit *unit, char text[UNITS_TEXT_BYTES])
 {
     uint64_t whole = value / unit->factor;
     uint64_t thousandths = value % unit->factor * 1000; /* below 2^57 */
-    if (thousandths % unit->factor != 0)
+    if (thousandths % unit->factor != 0 || whole == 0)
         return false;
     thousandths /= unit->factor;
     if (thousandths == 0) {

@@ -57,7 +57,7 @@ int span_parse(const char *text, span_t *ret_span) MUST_CHECK;
 /* A whole decimal number, nothing before or after. PEN_EINVAL, PEN_ETOOBIG. */
 int number_parse(const char *text, uint64_t *ret_number) MUST_CHECK;
 
-/* The shortest exact text: 67108864 -> "64MiB". The buffer's size is UNITS_TEXT_BYTES. Returns text. */
+/* The shortest exact text of at least one unit: 67108864 -> "64MiB", half a second -> "500ms". The buffer's size is UNITS_TEXT_BYTES. Returns text. */
 enum { UNITS_TEXT_BYTES = 32 };
 char *size_format(uint64_t bytes, char text[UNITS_TEXT_BYTES]);
 char *span_format(span_t span, char text[UNITS_TEXT_BYTES]);

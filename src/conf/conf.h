@@ -17,17 +17,31 @@
 #include "base/limits.h"
 #include "base/units.h"
 
-enum conf_when_full { WHEN_FULL_BLOCK, WHEN_FULL_REJECT, WHEN_FULL_DROP_OLDEST, WHEN_FULL_DROP_NEWEST };
+enum conf_when_full {
+    WHEN_FULL_BLOCK,
+    WHEN_FULL_REJECT,
+    WHEN_FULL_DROP_OLDEST,
+    WHEN_FULL_DROP_NEWEST
+};
 enum conf_store { STORE_MEMORY };
-enum conf_pattern { PATTERN_NONE, PATTERN_PULL, PATTERN_REP, PATTERN_SUB, PATTERN_BUS, PATTERN_PAIR, PATTERN_LINES,
-                    PATTERN_PUB, PATTERN_PUSH };
+enum conf_pattern {
+    PATTERN_NONE,
+    PATTERN_PULL,
+    PATTERN_REP,
+    PATTERN_SUB,
+    PATTERN_BUS,
+    PATTERN_PAIR,
+    PATTERN_LINES,
+    PATTERN_PUB,
+    PATTERN_PUSH
+};
 enum conf_framing { FRAMING_RAW, FRAMING_JSON };
 enum conf_reply { REPLY_RECEIPT, REPLY_RESULT };
 enum conf_on_failure { ON_FAILURE_DROP, ON_FAILURE_DEAD };
 enum conf_builtin { BUILTIN_NONE, BUILTIN_PASS, BUILTIN_SUM_SQUARES, BUILTIN_SLEEP };
 enum conf_protocol { PROTOCOL_LINES, PROTOCOL_FRAMES };
 
-/* Lists end with a NULL as well. All strings belong to the struct conf. */
+/* Lists end with a NULL as well; at is NULL when the list is empty. All strings belong to the struct conf. */
 struct conf_strings {
     char **at;
     size_t count;
@@ -104,22 +118,24 @@ struct conf {
 };
 
 /* Load and check a file ("-": standard input). Errors are written to `errors` as FILE:LINE:COL: error: TEXT,
- * the line itself, a caret, and a suggestion where there is one; with a last line that counts them.
- * PEN_ECONFIG, PEN_ENOMEM, or a negated errno when the file cannot be read; *ret_conf untouched. */
+ * the line itself, a caret, and a suggestion where there is one; with a last line that counts them. Warnings
+ * look alike and do not make it fail. PEN_ECONFIG, PEN_ENOMEM, or a negated errno when the file cannot be
+ * read, which is written too; *ret_conf untouched. */
 int conf_load(const char *path, FILE *errors, struct conf **ret_conf) MUST_CHECK;
 
 /* Frees and sets to NULL; accepts NULL. */
 void conf_free(struct conf **conf);
 
-/* The whole configuration as YAML, every option with its value, in a form that conf_load() accepts and that
- * dumps the same again. Negative on a write error. */
+/* The whole configuration as YAML, every option that goes with its pattern or handler with its value, in a
+ * form that conf_load() accepts and that dumps the same again. A negated errno on a write error. */
 int conf_dump(const struct conf *conf, FILE *out) MUST_CHECK;
 
 /* The words of an enum option, such as WHEN_FULL_BLOCK -> "block". */
 const char *conf_when_full_word(enum conf_when_full w);
 const char *conf_pattern_word(enum conf_pattern p);
 
-/* The table of options as text for the manual (mdoc) or a JSON Schema, made from options.def. */
+/* The table of options as text for the manual (mdoc) or a JSON Schema, made from options.def. A negated errno
+ * on a write error. */
 int conf_write_mdoc(FILE *out) MUST_CHECK;
 int conf_write_schema(FILE *out) MUST_CHECK;
 

@@ -4,9 +4,15 @@
 
 integration_tests = \
 	%reldir%/hardening \
-	%reldir%/man-lint \
 	%reldir%/service \
 	%reldir%/stanza-worker
+
+# Configurations and what is said about them.
+integration_tests += \
+	%reldir%/conf-errors \
+	%reldir%/conf-tables
+check_PROGRAMS += %reldir%/conf_tool
+EXTRA_DIST += %reldir%/conf
 
 dist_check_SCRIPTS += $(integration_tests)
 TESTS += $(integration_tests)

@@ -168,6 +168,7 @@ START_TEST(formats_are_the_shortest)
     ck_assert_str_eq(span_format(span_s(90), text), "90s");
     ck_assert_str_eq(span_format(span_ms(1500), text), "1.5s");
     ck_assert_str_eq(span_format(span_ms(1005), text), "1.005s"); /* as short: the larger unit */
+    ck_assert_str_eq(span_format(span_ms(500), text), "500ms");
     ck_assert_str_eq(span_format(span_s(86400), text), "1d");
     ck_assert_str_eq(span_format((span_t){ -1500000 }, text), "-1.5ms");
     ck_assert_str_eq(span_format((span_t){ INT64_MIN }, text), "-9223372036854775808ns");

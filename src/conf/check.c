@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What no option can be judged on by itself: options that need or exclude each other, names that must be
+ * defined, addresses that clash, queues that nobody drains. An option that was refused when it was read is
+ * not judged again, so that one mistake is told once.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/str.h"
+#include "conf/address.h"
+#include "conf/expand.h"
+#include "conf/loader.h"
+
+static bool is_refused(const struct loaded *o, enum option_id id)
+{
+    return o->options[id].refused;
+}
+
+static struct place value_place(const struct loaded *o, enum option_id id)
+{
+    const struct node *value = o->options[id].value;
+    return value != NULL ? value->place : o->place;
+}
+
+/* The text of an option that is one text. */
+static const char *text_of(const struct loaded *o, enum option_id id)
+{
+    return *(char **)((char *)o->object + options[id].offset);
+}
+
+static const struct conf_strings *strings_of(const struct loaded *o, enum option_id id)
+{
+    return (const struct conf_strings *)(const void *)((const char *)o->object + options[id].offset);
+}
+
+/* The place of item i of a list, which may be written as a single value. */
+static struct place item_place(const struct loaded *o, enum option_id id, size_t i)
+{
+    const struct node *value = o->options[id].value;
+    check(value != NULL);
+    return value->kind == NODE_LIST ? value->items[i]->place : value->place;
+}
+
+/* ---- options of one object ---- */
+
+/* Options that the chosen pattern or handler does not look at would be obeyed by nobody. */
+static void check_choice(struct loader *l, const struct loaded *o)
+{
+    const struct section *s = &sections[o->section];
+    const char *word = section_choice(o->section, o->object);
+    if (word == NULL || is_refused(o, s->choice))
+        return;
+    for (int i = 0; i < OPTIONS_COUNT; i++) {
+        const struct option *option = &options[i];
+        if (o->options[i].key == NULL || option_goes_with(option, word))
+            continue;
+        char list[128];
+        report_error(&l->report, o->options[i].key->place,
+                     "\"%s\" does not go with %s %s, only with %s", option->key, s->choice_word,
+                     word, option_with_list(option, list, sizeof list));
+    }
+}
+
+static void check_program(struct loader *l, const struct loaded *o, const struct conf_handler *h)
+{
+    struct place place = item_place(o, OPTION_HANDLER_exec, 0);
+    const char *program = h->exec.at[0];
+    if (program_found(program))
+        return;
+    report_error(&l->report, place, "program \"%.200s\" %s", program,
+                 strchr(program, '/') != NULL ? "is not there or cannot be executed"
+                                              : "is not in $PATH or cannot be executed");
+}
+
+static void check_handler(struct loader *l, const struct loaded *o)
+{
+    const struct conf_handler *h = o->object;
+    bool builtin = h->builtin != BUILTIN_NONE, exec = h->exec.count > 0;
+    if (is_refused(o, OPTION_HANDLER_builtin) || is_refused(o, OPTION_HANDLER_exec))
+        return;
+    if (builtin && exec) {
+        report_error(&l->report, o->options[OPTION_HANDLER_exec].key->place,
+                     "a handler is \"builtin\" or \"exec\", not both");
+        return;
+    }
+    if (!builtin && !exec) {
+        report_error(&l->report, o->place, "a handler needs \"builtin\" or \"exec\"");
+        return;
+    }
+    if (exec)
+        check_program(l, o, h);
+    check_choice(l, o);
+}
+
+static void check_addresses(struct loader *l, const struct loaded *o, enum option_id listen,
+                            enum option_id connect)
+{
+    bool any = strings_of(o, listen)->count > 0 || strings_of(o, connect)->count > 0;
+    if (!any && !is_refused(o, listen) && !is_refused(o, connect))
+        report_error(&l->report, o->place,
+                     "%s \"%.80s\" has no address: give \"listen\" or \"connect\"",
+                     sections[o->section].word, o->name);
+}
+
+static void check_producer(struct loader *l, const struct loaded *o)
+{
+    const struct conf_producer *p = o->object;
+    check_choice(l, o);
+    if (p->pattern == PATTERN_LINES && p->path == NULL && !is_refused(o, OPTION_PRODUCER_path))
+        report_error(&l->report, o->place, "producer \"%.80s\" has no \"path\", which lines needs",
+                     o->name);
+    if (p->pattern != PATTERN_LINES && p->pattern != PATTERN_NONE)
+        check_addresses(l, o, OPTION_PRODUCER_listen, OPTION_PRODUCER_connect);
+}
+
+static void check_publisher(struct loader *l, const struct loaded *o)
+{
+    const struct conf_publisher *p = o->object;
+    check_choice(l, o);
+    if (p->pattern != PATTERN_NONE)
+        check_addresses(l, o, OPTION_PUBLISHER_listen, OPTION_PUBLISHER_connect);
+}
+
+static void check_consumer(struct loader *l, const struct loaded *o)
+{
+    const struct conf_consumer *c = o->object;
+    check_choice(l, o);
+    if (c->on_failure != ON_FAILURE_DEAD || is_refused(o, OPTION_CONSUMER_dead))
+        return;
+    if (c->dead == NULL)
+        report_error(&l->report, value_place(o, OPTION_CONSUMER_on_failure),
+                     "\"on_failure: dead\" needs \"dead\", the queue that takes failed messages");
+    else if (c->queue != NULL && str_equal(c->dead, c->queue))
+        report_error(&l->report, value_place(o, OPTION_CONSUMER_dead),
+                     "queue \"%.80s\" cannot take its own failed messages", c->dead);
+}
+
+/* ---- names ---- */
+
+struct names {
+    const struct conf *conf;
+    enum section_id section;
+};
+
+static const char *name_at(const void *ctx, size_t i)
+{
+    const struct names *names = ctx;
+    if (i >= section_count(names->section, names->conf))
+        return NULL;
+    return section_item_name(names->section, names->conf, i);
+}
+
+/* The index of a name, or how many there are. */
+static size_t name_find(const struct conf *conf, enum section_id section, const char *name)
+{
+    size_t count = section_count(section, conf), i = 0;
+    while (i < count && !str_equal(section_item_name(section, conf, i), name))
+        i++;
+    return i;
+}
+
+static bool is_defined(const struct conf *conf, enum section_id section, const char *name)
+{
+    return name_find(conf, section, name) < section_count(section, conf);
+}
+
+static void check_names(struct loader *l, struct loaded *o)
+{
+    for (int i = 0; i < OPTIONS_COUNT; i++) {
+        const struct option *option = &options[i];
+        bool queue = option->type == TYPE_NAME_OF_QUEUE;
+        if (option->section != o->section || (!queue && option->type != TYPE_NAME_OF_PUBLISHER))
+            continue;
+        struct names names = { l->conf, queue ? SECTION_QUEUE : SECTION_PUBLISHER };
+        const char *name = text_of(o, (enum option_id)i);
+        if (name == NULL || is_defined(l->conf, names.section, name))
+            continue;
+        char suggestion[REPORT_SUGGESTION_BYTES];
+        report_error(&l->report, value_place(o, (enum option_id)i), "%s \"%.80s\" is not defined%s",
+                     sections[names.section].word, name,
+                     report_suggestion(suggestion, name, name_at, &names));
+        o->options[i].refused = true;
+    }
+}
+
+/* ---- addresses ---- */
+
+struct listener {
+    struct address address;
+    struct place place;
+    const struct loaded *owner;
+    const char *text;
+    size_t index; /* in the order of the file */
+};
+
+struct listeners {
+    struct listener *at;
+    size_t count, room;
+};
+
+static int listener_add(struct listeners *ls, const struct loaded *o, struct place place,
+                        const char *text)
+{
+    char reason[ADDRESS_REASON_BYTES];
+    if (ls->count == ls->room) {
+        size_t room = ls->room == 0 ? 16 : ls->room * 2;
+        struct listener *at = reallocarray(ls->at, room, sizeof *at);
+        if (at == NULL)
+            return PEN_ENOMEM;
+        ls->at = at;
+        ls->room = room;
+    }
+    struct listener *new = &ls->at[ls->count];
+    *new = (struct listener){ .place = place, .owner = o, .text = text, .index = ls->count };
+    if (address_parse(text, true, &new->address, reason) == 0)
+        ls->count++;
+    return 0;
+}
+
+static int listeners_of(struct listeners *ls, const struct loaded *o)
+{
+    int r = 0;
+    for (int i = 0; i < OPTIONS_COUNT && r == 0; i++) {
+        enum option_id id = (enum option_id)i;
+        if (options[i].section != o->section || o->options[i].key == NULL || is_refused(o, id))
+            continue;
+        if (options[i].type == TYPE_LISTEN_ADDRESS && text_of(o, id) != NULL)
+            r = listener_add(ls, o, value_place(o, id), text_of(o, id));
+        if (options[i].type != TYPE_LISTEN_ADDRESSES)
+            continue;
+        const struct conf_strings *strings = strings_of(o, id);
+        for (size_t k = 0; k < strings->count && r == 0; k++)
+            r = listener_add(ls, o, item_place(o, id, k), strings->at[k]);
+    }
+    return r;
+}
+
+static int listener_order(const void *a, const void *b)
+{
+    const struct listener *x = a, *y = b;
+    int order = address_order(&x->address, &y->address);
+    return order != 0 ? order : x->index < y->index ? -1 : 1;
+}
+
+static void refuse_listener(struct loader *l, const struct listener *a, const struct listener *b)
+{
+    const struct listener *later = a->index > b->index ? a : b, *first = later == a ? b : a;
+    const struct loaded *owner = first->owner;
+    bool named = owner->name != NULL;
+    report_error(&l->report, later->place, "%s%s%.80s%s listens on %.130s already (line %u)",
+                 named ? sections[owner->section].word : "control", named ? " \"" : "",
+                 named ? owner->name : "", named ? "\"" : "", first->text, first->place.line);
+}
+
+/* In sorted order, a clash is with the neighbour before, or with the one for every address of the host
+ * that stands first among those of its port. */
+static void check_clashes(struct loader *l, const struct listeners *ls)
+{
+    size_t group = 0;
+    for (size_t i = 1; i < ls->count; i++) {
+        const struct listener *now = &ls->at[i];
+        const struct address *head = &ls->at[group].address;
+        if (head->space != now->address.space || head->port != now->address.port)
+            group = i;
+        else if (address_clash(head, &now->address))
+            refuse_listener(l, &ls->at[group], now);
+        else if (address_clash(&ls->at[i - 1].address, &now->address))
+            refuse_listener(l, &ls->at[i - 1], now);
+    }
+}
+
+static int check_listeners(struct loader *l)
+{
+    struct listeners ls = { 0 };
+    int r = 0;
+    for (size_t i = 0; i < l->loaded_count && r == 0; i++)
+        r = listeners_of(&ls, l->loaded[i]);
+    if (r == 0 && ls.count > 0) {
+        qsort(ls.at, ls.count, sizeof *ls.at, listener_order);
+        check_clashes(l, &ls);
+    }
+    free(ls.at);
+    return r;
+}
+
+/* ---- the whole ---- */
+
+/* Whether an object of the section has this option with this value. */
+static bool anyone_names(const struct loader *l, enum option_id id, const char *name)
+{
+    for (size_t i = 0; i < section_count(options[id].section, l->conf); i++) {
+        const char *object = section_item(options[id].section, l->conf, i);
+        const char *value = *(char *const *)(const void *)(object + options[id].offset);
+        if (value != NULL && str_equal(value, name))
+            return true;
+    }
+    return false;
+}
+
+/* Whether this option could not be read somewhere, so that it is not known whom it was to name. */
+static bool anyone_refused(const struct loader *l, enum option_id id)
+{
+    for (size_t i = 0; i < l->loaded_count; i++) {
+        const struct loaded *o = l->loaded[i];
+        bool missing = options[id].standard == NULL && o->options[id].key == NULL;
+        if (o->section == options[id].section && (missing || is_refused(o, id)))
+            return true;
+    }
+    return false;
+}
+
+static void check_queue_drained(struct loader *l, const struct loaded *o)
+{
+    bool dead_letters_only = anyone_names(l, OPTION_CONSUMER_dead, o->name) &&
+                             !anyone_names(l, OPTION_PRODUCER_queue, o->name);
+    if (!dead_letters_only && !anyone_names(l, OPTION_CONSUMER_queue, o->name))
+        report_error(&l->report, o->place, "no consumer drains queue \"%.80s\"", o->name);
+}
+
+static void check_publisher_used(struct loader *l, const struct loaded *o)
+{
+    if (!anyone_names(l, OPTION_CONSUMER_publish, o->name))
+        report_warning(&l->report, o->place, "no consumer gives results to publisher \"%.80s\"",
+                       o->name);
+}
+
+static void check_uses(struct loader *l)
+{
+    bool queues = !anyone_refused(l, OPTION_CONSUMER_queue);
+    bool publishers = !anyone_refused(l, OPTION_CONSUMER_publish);
+    for (size_t i = 0; i < l->loaded_count; i++) {
+        const struct loaded *o = l->loaded[i];
+        if (o->section == SECTION_QUEUE && queues)
+            check_queue_drained(l, o);
+        if (o->section == SECTION_PUBLISHER && publishers)
+            check_publisher_used(l, o);
+    }
+    if (l->report.errors == 0 && l->conf->queues_count == 0)
+        report_error(&l->report, (struct place){ 0 }, "nothing is configured: there is no queue");
+}
+
+/* ---- circles of dead-letter queues ---- */
+
+/* Depth first search over the queues; an edge leads from a consumer's queue to its dead. Meeting a queue that
+ * is still open is a circle. LIMIT_CONFIG_ENTRIES bounds the depth. */
+enum colour { NEW, OPEN, CLOSED };
+
+static void visit_queue(struct loader *l, enum colour *colours, size_t queue)
+{
+    const char *name = l->conf->queues[queue].name;
+    colours[queue] = OPEN;
+    for (size_t i = 0; i < l->loaded_count; i++) {
+        const struct loaded *o = l->loaded[i];
+        const struct conf_consumer *c = o->object;
+        if (o->section != SECTION_CONSUMER || c->queue == NULL || c->dead == NULL ||
+            !str_equal(c->queue, name) || str_equal(c->dead, name))
+            continue;
+        size_t to = name_find(l->conf, SECTION_QUEUE, c->dead);
+        if (to == l->conf->queues_count)
+            continue;
+        if (colours[to] == NEW)
+            visit_queue(l, colours, to);
+        else if (colours[to] == OPEN)
+            report_error(&l->report, value_place(o, OPTION_CONSUMER_dead),
+                         "failed messages of queue \"%.80s\" would come back to it: its dead-letter "
+                         "queues form a circle",
+                         c->dead);
+    }
+    colours[queue] = CLOSED;
+}
+
+static int check_circles(struct loader *l)
+{
+    size_t count = l->conf->queues_count;
+    enum colour *colours = calloc(count + 1, sizeof *colours);
+    if (colours == NULL)
+        return PEN_ENOMEM;
+    for (size_t i = 0; i < count; i++)
+        if (colours[i] == NEW)
+            visit_queue(l, colours, i);
+    free(colours);
+    return 0;
+}
+
+int check_all(struct loader *l)
+{
+    static void (*const checks[SECTIONS_COUNT])(struct loader * l, const struct loaded *o) = {
+        [SECTION_PRODUCER] = check_producer,
+        [SECTION_CONSUMER] = check_consumer,
+        [SECTION_HANDLER] = check_handler,
+        [SECTION_PUBLISHER] = check_publisher,
+    };
+    for (size_t i = 0; i < l->loaded_count && !report_full(&l->report); i++) {
+        struct loaded *o = l->loaded[i];
+        check_names(l, o);
+        if (checks[o->section] != NULL)
+            checks[o->section](l, o);
+    }
+    int r = check_listeners(l);
+    if (r == 0)
+        r = check_circles(l);
+    if (r == 0)
+        check_uses(l);
+    return r;
+}
