@@ -112,8 +112,8 @@ size_t endpoint_send(struct endpoint *endpoint, struct parcel_frame *frames, siz
  * immediate. */
 void endpoint_close(struct endpoint *endpoint, bool immediate) ON_LOOP;
 
-/* After on_closed (in it as well), or when the endpoint was opened and nothing was called since, or when
- * pen_loop_free() has ended; sets to NULL, accepts NULL. */
+/* After on_closed (in it as well), or while the loop does not run and is not freed; sets to NULL,
+ * accepts NULL. */
 void endpoint_free(struct endpoint **endpoint);
 
 void endpoint_stats(const struct endpoint *endpoint, struct endpoint_stats *ret_stats) ANY_THREAD;

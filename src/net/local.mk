@@ -1,4 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 
 libparts_la_SOURCES += \
-	%reldir%/endpoint.h
+	%reldir%/chunk.c %reldir%/chunk.h \
+	%reldir%/endpoint.c %reldir%/endpoint.h %reldir%/endpoint_kind.h \
+	%reldir%/lines.c \
+	%reldir%/nn.c \
+	%reldir%/nn_address.c %reldir%/nn_address.h
