@@ -1,1 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
+
+dist_man_MANS += \
+	%reldir%/penstock.1 \
+	%reldir%/penstock.yaml.5 \
+	%reldir%/penstock-protocol.7 \
+	%reldir%/penstockd.8

@@ -4,6 +4,7 @@
 
 integration_tests = \
 	%reldir%/hardening \
+	%reldir%/man-lint \
 	%reldir%/service \
 	%reldir%/stanza-worker
 
