@@ -55,51 +55,54 @@ static void mdoc_text(const char *text, FILE *out)
     fputc('\n', out);
 }
 
-/* What stands for the value in the heading of an option. */
+/* What stands for the value in the heading of an option; these are the words that the page explains. */
 static void mdoc_argument(const struct option *o, FILE *out)
 {
-    switch (o->type) {
-    case TYPE_ENUM:
-        for (const struct word *w = o->words; w->word != NULL; w++)
-            if (w->refused == NULL)
-                fprintf(out, "%s Cm %s", w == o->words ? "" : " |", w->word);
-        break;
-    case TYPE_NAME_OF_QUEUE:
-        fputs(" Ar queue", out);
-        break;
-    case TYPE_NAME_OF_PUBLISHER:
-        fputs(" Ar publisher", out);
-        break;
-    case TYPE_HANDLER:
-        fputs(" Ar handler", out);
-        break;
-    default:
-        fprintf(out, " Ar %s%s", o->unit, option_is_list(o) ? " ..." : "");
-        break;
+    static const char *const arguments[TYPES_COUNT] = {
+        [TYPE_STRING] = "text",
+        [TYPE_TOPIC] = "template",
+        [TYPE_NAME_OF_QUEUE] = "queue",
+        [TYPE_NAME_OF_PUBLISHER] = "publisher",
+        [TYPE_LISTEN_ADDRESS] = "address",
+        [TYPE_SIZE] = "size",
+        [TYPE_SPAN] = "time",
+        [TYPE_COUNT] = "number",
+        [TYPE_MODE] = "octal mode",
+        [TYPE_LISTEN_ADDRESSES] = "addresses",
+        [TYPE_CONNECT_ADDRESSES] = "addresses",
+        [TYPE_STRINGS] = "list",
+        [TYPE_HANDLER] = "handler",
+    };
+    if (o->type != TYPE_ENUM) {
+        fprintf(out, " Ar %s", arguments[o->type]);
+        return;
     }
+    for (const struct word *w = o->words; w->word != NULL; w++)
+        if (w->refused == NULL)
+            fprintf(out, "%s Cm %s", w == o->words ? "" : " |", w->word);
 }
 
 static void mdoc_default(const struct option *o, FILE *out)
 {
-    char sentence[256], min[VALUE_TEXT_BYTES], max[VALUE_TEXT_BYTES];
+    char range[2 * VALUE_TEXT_BYTES + 32], min[VALUE_TEXT_BYTES], max[VALUE_TEXT_BYTES];
     if (o->standard == NULL)
-        (void)str_copy(sentence, sizeof sentence, "Required.");
-    else if (o->standard[0] == '\0')
+        fputs("Required.\n", out);
+    if (o->standard == NULL || o->standard[0] == '\0')
         return;
-    else if (is_number(o))
-        (void)snprintf(sentence, sizeof sentence, "Default: %s; from %s to %s.", o->standard,
-                       value_format_number(o, o->min, min), value_format_number(o, o->max, max));
-    else if (o->type == TYPE_ENUM)
-        (void)snprintf(sentence, sizeof sentence, "Default: %s.", o->standard);
-    else
-        (void)snprintf(sentence, sizeof sentence, "Default: \"%s\".", o->standard);
-    mdoc_text(sentence, out);
+    bool delimiter = strchr(".,:;()[]?!|", o->standard[0]) != NULL;
+    fprintf(out, "Default:\n.Li %s%s %c\n", delimiter ? "\\&" : "", o->standard,
+            is_number(o) ? ',' : '.');
+    if (!is_number(o))
+        return;
+    (void)snprintf(range, sizeof range, "from %s to %s.", value_format_number(o, o->min, min),
+                   value_format_number(o, o->max, max));
+    mdoc_text(range, out);
 }
 
 static void mdoc_option(const struct option *o, FILE *out)
 {
     char sentence[512], list[128];
-    fprintf(out, ".It Cm %s", o->key);
+    fprintf(out, ".It Ic %s :", o->key);
     mdoc_argument(o, out);
     fputc('\n', out);
     (void)snprintf(sentence, sizeof sentence, "%s.", o->help);
@@ -117,9 +120,9 @@ static void mdoc_option(const struct option *o, FILE *out)
 int conf_write_mdoc(FILE *out)
 {
     static const char *const titles[SECTIONS_COUNT] = {
-        [SECTION_TOP] = "Top level",      [SECTION_QUEUE] = "queues",
-        [SECTION_PRODUCER] = "producers", [SECTION_CONSUMER] = "consumers",
-        [SECTION_HANDLER] = "handler",    [SECTION_PUBLISHER] = "publishers",
+        [SECTION_TOP] = "Top level",      [SECTION_QUEUE] = "Queues",
+        [SECTION_PRODUCER] = "Producers", [SECTION_CONSUMER] = "Consumers",
+        [SECTION_HANDLER] = "handler",    [SECTION_PUBLISHER] = "Publishers",
     };
     for (int s = 0; s < SECTIONS_COUNT; s++) {
         fprintf(out, ".Ss %s\n.Bl -tag -width Ds\n", titles[s]);
