@@ -1,4 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 
 penstock_SOURCES += \
-	%reldir%/main.c
+	%reldir%/cli.h \
+	%reldir%/client.c %reldir%/client.h \
+	%reldir%/cmd-control.c \
+	%reldir%/cmd-errors.c \
+	%reldir%/cmd-help.c %reldir%/cmd-help.h \
+	%reldir%/cmd-messages.c \
+	%reldir%/command.c %reldir%/command.h \
+	%reldir%/control.c %reldir%/control.h \
+	%reldir%/exits.def \
+	%reldir%/format.c %reldir%/format.h \
+	%reldir%/human.c %reldir%/human.h \
+	%reldir%/main.c \
+	%reldir%/options.c %reldir%/options.h \
+	%reldir%/output.c %reldir%/output.h \
+	%reldir%/probe.c %reldir%/probe.h \
+	%reldir%/progress.c %reldir%/progress.h \
+	%reldir%/say.c \
+	%reldir%/signals.c %reldir%/signals.h \
+	%reldir%/source.c %reldir%/source.h \
+	%reldir%/stream.c %reldir%/stream-open.c %reldir%/stream.h \
+	%reldir%/table.c %reldir%/table.h

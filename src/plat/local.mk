@@ -2,6 +2,7 @@
 
 libpen_la_SOURCES += \
 	%reldir%/clock.c %reldir%/clock.h \
+	%reldir%/env.c %reldir%/env.h \
 	%reldir%/notify.c %reldir%/notify.h \
 	%reldir%/proc.c %reldir%/proc.h \
 	%reldir%/thread.c %reldir%/thread.h

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The table of commands with their help. The manual says the same in more words.
+ */
+#include "cli/command.h"
+
+#include "base/str.h"
+
+const struct command commands[] = {
+    { COMMAND_PUSH, "push", "", 0, 0, "send messages to pullers, each to one of them",
+      "Sends the message given with --data or --file, or each line of the input with --lines, and "
+      "waits for a peer while there is none. Messages are spread over all peers that have room.",
+      "penstock push --connect tcp://127.0.0.1:4510 -D hello\n"
+      "seq 1000 | penstock push --connect tcp://127.0.0.1:4510 --lines\n"
+      "penstock push --bind ipc:///tmp/work -F picture.png\n",
+      cmd_messages },
+    { COMMAND_PULL, "pull", "", 0, 0, "receive what pushers send",
+      "Prints every message until it is interrupted, --count messages have come or --recv-timeout "
+      "passes without one.",
+      "penstock pull --bind tcp://127.0.0.1:4510\n"
+      "penstock pull --connect ipc:///tmp/work --count 1 --raw > picture.png\n"
+      "penstock pull --bind tcp://127.0.0.1:4510 --json | jq .body\n",
+      cmd_messages },
+    { COMMAND_PUB, "pub", "", 0, 0, "publish messages to all subscribers",
+      "Sends each message to every subscriber that is connected at that moment; nobody waits and "
+      "nothing is kept for the others. --delay gives them time to connect first.",
+      "penstock pub --bind tcp://127.0.0.1:4511 -D 'news|hello' -i 1\n"
+      "tail -f log | penstock pub --bind tcp://127.0.0.1:4511 --lines\n",
+      cmd_messages },
+    { COMMAND_SUB, "sub", "", 0, 0, "receive what publishers send",
+      "Prints every message that begins with one of the prefixes given with --subscribe; without "
+      "any, all messages.",
+      "penstock sub --connect tcp://127.0.0.1:4511\n"
+      "penstock sub --connect tcp://127.0.0.1:4511 --subscribe squares\n"
+      "penstock sub --connect tcp://127.0.0.1:4511 --json --separator '|'\n",
+      cmd_messages },
+    { COMMAND_REQ, "req", "", 0, 0, "send requests and print the answers",
+      "Sends a request, waits for its answer and prints it before the next one. Answers come in "
+      "the order of the requests.",
+      "penstock req --connect tcp://127.0.0.1:4512 -D ping\n"
+      "penstock req --connect tcp://127.0.0.1:4512 --lines -F requests.txt --recv-timeout 5\n",
+      cmd_messages },
+    { COMMAND_REP, "rep", "", 0, 0, "answer requests",
+      "Prints every request and answers it with --data or --file. Without either it only prints, "
+      "and requesters wait.",
+      "penstock rep --bind tcp://127.0.0.1:4512 -D pong\n"
+      "penstock rep --connect ipc:///tmp/requests -F answer.json --format no\n",
+      cmd_messages },
+    { COMMAND_BUS, "bus", "", 0, 0, "send to and receive from all direct neighbours",
+      "Sends the messages given, if any, to every neighbour that is connected at that moment, and "
+      "prints what they send.",
+      "penstock bus --bind tcp://127.0.0.1:4513\n"
+      "penstock bus --connect tcp://127.0.0.1:4513 -D hello --recv-timeout 1\n",
+      cmd_messages },
+    { COMMAND_PAIR, "pair", "", 0, 0, "talk to one peer in both directions",
+      "Sends the messages given, if any, to the one peer and prints what it sends.",
+      "penstock pair --bind ipc:///tmp/chat --lines -F -\n"
+      "penstock pair --connect ipc:///tmp/chat --lines -F -\n",
+      cmd_messages },
+    { COMMAND_SURVEYOR, "surveyor", "", 0, 0, "ask all respondents and print the answers",
+      "Sends each survey to every respondent that is connected at that moment and prints the "
+      "answers that come within --recv-timeout, 1 second unless it is given.",
+      "penstock surveyor --bind tcp://127.0.0.1:4514 -D 'who is there?' --delay 1\n"
+      "penstock surveyor --connect ipc:///tmp/survey -D load -i 10 --json\n",
+      cmd_messages },
+    { COMMAND_RESPONDENT, "respondent", "", 0, 0, "answer surveys",
+      "Prints every survey and answers it with --data or --file. Without either it only prints.",
+      "penstock respondent --connect tcp://127.0.0.1:4514 -D 'me'\n"
+      "penstock respondent --bind ipc:///tmp/survey -F /proc/loadavg --format no\n",
+      cmd_messages },
+    { COMMAND_STATUS, "status", "", 0, 0, "show what the daemon is doing",
+      "Shows the daemon's state, its rates, and each producer, queue, consumer and publisher.",
+      "penstock status\n"
+      "penstock status --json | jq .rates\n"
+      "penstock status --control ipc:///run/penstock/other\n",
+      cmd_control },
+    { COMMAND_QUEUES, "queues", "[QUEUE]", 0, 1, "show the queues and their counters",
+      "Shows how many messages each queue holds, how much room it has and what became of those it "
+      "accepted; with a name, of that queue only.",
+      "penstock queues\n"
+      "penstock queues jobs\n"
+      "penstock queues --json | jq '.queues[] | select(.ready > 1000) | .name'\n",
+      cmd_control },
+    { COMMAND_DRAIN, "drain", "", 0, 0, "stop taking messages in and finish what is there",
+      "Tells the daemon to accept nothing more and to finish what it holds. It goes on running.",
+      "penstock drain\n", cmd_control },
+    { COMMAND_PAUSE, "pause", "QUEUE", 1, 1, "stop handing a queue's messages to consumers",
+      "Pauses the queue: messages are still taken in, as far as there is room, and none is handed "
+      "out until penstock resume.",
+      "penstock pause jobs\n", cmd_control },
+    { COMMAND_RESUME, "resume", "QUEUE", 1, 1, "hand a queue's messages to consumers again",
+      "Ends the pause of the queue.", "penstock resume jobs\n", cmd_control },
+    { COMMAND_PURGE, "purge", "QUEUE", 1, 1, "throw away what a queue holds",
+      "Drops every message that waits in the queue and says how many there were. They are counted "
+      "as dropped; those already in a handler's hand are not touched.",
+      "penstock purge jobs\n", cmd_control },
+    { COMMAND_SHUTDOWN, "shutdown", "", 0, 0, "make the daemon drain and exit",
+      "Tells the daemon to stop as SIGTERM does: intake stops, handlers finish, results are "
+      "flushed, and it exits.",
+      "penstock shutdown\n", cmd_control },
+    { COMMAND_ERRORS, "errors", "[NAME|CODE]", 0, 1, "explain the error codes",
+      "Lists every error that penstock and its library report, or explains one of them: its cause "
+      "and what to do.",
+      "penstock errors\n"
+      "penstock errors PEN_EFULL\n"
+      "penstock errors --json\n",
+      cmd_errors },
+    { COMMAND_HELP, "help", "[COMMAND]", 0, 1, "explain a command",
+      "Explains a command, or lists them all. With --options it lists every option of every "
+      "command instead, for programs: the command, the long and the short name and the argument, "
+      "between tabs, with - for what there is none of.",
+      "penstock help push\n"
+      "penstock help --options\n",
+      cmd_help },
+};
+const size_t commands_count = sizeof commands / sizeof commands[0];
+
+const struct command *command_find(const char *name)
+{
+    for (size_t i = 0; i < commands_count; i++)
+        if (str_equal(name, commands[i].name))
+            return &commands[i];
+    return NULL;
+}
+
+static const char *next_name(const void *ctx, size_t i)
+{
+    (void)ctx;
+    return i < commands_count ? commands[i].name : NULL;
+}
+
+const char *command_suggest(const char *name)
+{
+    return str_suggest(name, next_name, NULL);
+}

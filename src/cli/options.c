@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The option table and what reads it: getopt_long(3) parses, --help and help --options print.
+ */
+#include "cli/options.h"
+
+#include <getopt.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "cli/cli.h"
+
+enum option_group { IN_ADDRESSES, IN_SENDING, IN_RECEIVING, IN_DAEMON, IN_GENERAL, GROUPS };
+
+static const char *const group_titles[GROUPS] = {
+    [IN_ADDRESSES] = "Addresses", [IN_SENDING] = "Sending", [IN_RECEIVING] = "Receiving",
+    [IN_DAEMON] = "The daemon",   [IN_GENERAL] = "General",
+};
+
+/* How an option's argument is read, and into what. */
+enum option_kind {
+    AS_FLAG,   /* bool */
+    AS_LOUDER, /* int, one up */
+    AS_QUIETER,
+    AS_TEXT,   /* const char * */
+    AS_LIST,   /* struct option_list, with a prefix */
+    AS_TIME,   /* span_t */
+    AS_COUNT,  /* uint64_t, not 0 */
+    AS_SIZE,   /* uint64_t, bytes */
+    AS_FORMAT, /* enum format, by name or fixed */
+};
+
+struct option_row {
+    const char *name;
+    char letter;          /* 0: none */
+    const char *argument; /* NULL: none */
+    uint32_t commands;    /* FOR(...); 0: only before a command */
+    enum option_group group;
+    enum option_kind kind;
+    size_t field;      /* offset in struct options */
+    const char *fixed; /* a list's prefix, a fixed format's name */
+    const char *help;
+};
+
+#define INTO(field) offsetof(struct options, field)
+
+static const struct option_row rows[] = {
+    { "connect", 0, "URL", FOR_MESSAGES, IN_ADDRESSES, AS_LIST, INTO(connect), NULL,
+      "connect to URL: tcp://HOST:PORT, ipc:///PATH or ws://HOST:PORT; may be given more than once" },
+    { "bind", 0, "URL", FOR_MESSAGES, IN_ADDRESSES, AS_LIST, INTO(bind), NULL,
+      "listen on URL; may be given more than once, also together with --connect" },
+    { "connect-local", 'l', "PORT", FOR_MESSAGES, IN_ADDRESSES, AS_LIST, INTO(connect),
+      "tcp://127.0.0.1:", "connect to tcp://127.0.0.1:PORT" },
+    { "bind-local", 'L', "PORT", FOR_MESSAGES, IN_ADDRESSES, AS_LIST, INTO(bind),
+      "tcp://127.0.0.1:", "listen on tcp://127.0.0.1:PORT" },
+    { "connect-ipc", 'x', "PATH", FOR_MESSAGES, IN_ADDRESSES, AS_LIST, INTO(connect), "ipc://",
+      "connect to ipc://PATH" },
+    { "bind-ipc", 'X', "PATH", FOR_MESSAGES, IN_ADDRESSES, AS_LIST, INTO(bind), "ipc://",
+      "listen on ipc://PATH" },
+    { "socket-name", 0, "NAME", FOR_MESSAGES, IN_ADDRESSES, AS_TEXT, INTO(socket_name), NULL,
+      "name the socket in libnanomsg's statistics" },
+
+    { "data", 'D', "DATA", FOR_SENDERS, IN_SENDING, AS_TEXT, INTO(data), NULL,
+      "send DATA; rep and respondent answer with it" },
+    { "file", 'F', "FILE", FOR_SENDERS, IN_SENDING, AS_TEXT, INTO(file), NULL,
+      "send what FILE contains, or standard input for -" },
+    { "interval", 'i', "TIME", FOR_SENDERS & ~(FOR(REP) | FOR(RESPONDENT)), IN_SENDING, AS_TIME,
+      INTO(interval), NULL, "send again every TIME, without end; with --lines, a line every TIME" },
+    { "delay", 'd', "TIME", FOR_MESSAGES, IN_SENDING, AS_TIME, INTO(delay), NULL,
+      "wait TIME before the first message, so that peers can connect; 200ms unless given when "
+      "pub, bus or surveyor send, otherwise none" },
+    { "send-timeout", 0, "TIME", FOR_SENDERS, IN_SENDING, AS_TIME, INTO(send_timeout), NULL,
+      "give up when a message finds no room for TIME; without, wait" },
+    { "linger", 0, "TIME", FOR_SENDERS, IN_SENDING, AS_TIME, INTO(linger), NULL,
+      "after the last message leave peers TIME to read it, 100ms unless given; not waited for "
+      "where it is known to be needless" },
+
+    { "subscribe", 0, "PREFIX", FOR(SUB), IN_RECEIVING, AS_LIST, INTO(subscribe), NULL,
+      "receive messages that begin with PREFIX; may be given more than once; without, all" },
+    { "separator", 0, "TEXT", FOR(SUB), IN_RECEIVING, AS_TEXT, INTO(separator), NULL,
+      "with --json, split each message into topic and body at the first TEXT" },
+    { "format", 0, "FORMAT", FOR_READERS, IN_RECEIVING, AS_FORMAT, INTO(format), NULL,
+      "print messages as FORMAT: raw, ascii, quoted, hex, msgpack, or no to print none; without, "
+      "ascii on a terminal and raw lines elsewhere" },
+    { "raw", 0, NULL, FOR_READERS, IN_RECEIVING, AS_FORMAT, INTO(format), "raw",
+      "print messages as they are, with nothing between them" },
+    { "ascii", 'A', NULL, FOR_READERS, IN_RECEIVING, AS_FORMAT, INTO(format), "ascii",
+      "print messages as lines, with a dot for every byte that is not printable ASCII" },
+    { "quoted", 'Q', NULL, FOR_READERS, IN_RECEIVING, AS_FORMAT, INTO(format), "quoted",
+      "print messages as lines in double quotes, escaped as in C" },
+    { "hex", 0, NULL, FOR_READERS, IN_RECEIVING, AS_FORMAT, INTO(format), "hex",
+      "print messages as lines in double quotes, every byte as \\xHH" },
+    { "msgpack", 0, NULL, FOR_READERS, IN_RECEIVING, AS_FORMAT, INTO(format), "msgpack",
+      "print messages as MessagePack bin values" },
+    { "recv-timeout", 0, "TIME", FOR_READERS, IN_RECEIVING, AS_TIME, INTO(recv_timeout), NULL,
+      "give up when no message comes for TIME; for surveyor, how long answers may take" },
+    { "recv-maxsz", 'Z', "SIZE", FOR_READERS, IN_RECEIVING, AS_SIZE, INTO(recv_max_bytes), NULL,
+      "refuse messages larger than SIZE, 64MiB unless given, by closing the connection" },
+
+    { "control", 0, "URL", FOR_CONTROL, IN_DAEMON, AS_TEXT, INTO(control), NULL,
+      "where the daemon listens for commands; without, what the environment says in "
+      "PENSTOCK_CONTROL, or ipc:///run/penstock/control" },
+    { "timeout", 0, "TIME", FOR_CONTROL, IN_DAEMON, AS_TIME, INTO(timeout), NULL,
+      "give up when the daemon does not answer within TIME, 5s unless given" },
+
+    { "lines", 0, NULL, FOR_MESSAGES, IN_GENERAL, AS_FLAG, INTO(lines), NULL,
+      "a message is a line: send each line of --file, or of standard input when push, pub, req or "
+      "surveyor are given nothing to send; print a newline after each message" },
+    { "count", 'C', "N", FOR_MESSAGES, IN_GENERAL, AS_COUNT, INTO(count), NULL,
+      "stop after N messages: received, or for push and pub, sent" },
+    { "json", 0, NULL, FOR_MESSAGES, IN_GENERAL, AS_FLAG, INTO(json), NULL,
+      "print one JSON object in a line for each message received, and a summary at the end" },
+    { "json", 0, NULL, FOR_CONTROL, IN_GENERAL, AS_FLAG, INTO(json), NULL,
+      "print the daemon's own answer, JSON in one line" },
+    { "json", 0, NULL, FOR(ERRORS), IN_GENERAL, AS_FLAG, INTO(json), NULL, "print JSON" },
+    { "options", 0, NULL, FOR(HELP), IN_GENERAL, AS_FLAG, INTO(list_options), NULL,
+      "list all options, for programs" },
+    { "verbose", 'v', NULL, FOR_MESSAGES, IN_GENERAL, AS_LOUDER, INTO(verbosity), NULL,
+      "say more on stderr: addresses, and a summary at the end" },
+    { "silent", 'q', NULL, FOR_MESSAGES, IN_GENERAL, AS_QUIETER, INTO(verbosity), NULL,
+      "say less on stderr: no progress, no summary" },
+    { "help", 'h', NULL, FOR_ALL, IN_GENERAL, AS_FLAG, INTO(help), NULL, "show this help" },
+    { "version", 'V', NULL, FOR_ALL, IN_GENERAL, AS_FLAG, INTO(version), NULL, "show the version" },
+};
+
+enum { ROWS = sizeof rows / sizeof rows[0], FIRST_LONG = 256 };
+
+static bool row_belongs(const struct option_row *row, const struct command *command)
+{
+    return command == NULL ? row->commands == FOR_ALL : (row->commands >> command->id & 1) != 0;
+}
+
+const char *option_list_text(const struct option_list *list, size_t i, char text[OPTIONS_URL_BYTES])
+{
+    const char *prefix = list->at[i].prefix != NULL ? list->at[i].prefix : "";
+    (void)snprintf(text, OPTIONS_URL_BYTES, "%s%s", prefix, list->at[i].text);
+    return text;
+}
+
+/* nanocat's seconds ("1", "0.5", ".5"), or a number with a unit ("500ms"). */
+static int parse_time(const char *text, span_t *ret_span)
+{
+    char seconds[64];
+    if (text[0] == '\0' || text[strspn(text, "0123456789.")] != '\0')
+        return span_parse(text, ret_span);
+    int n = snprintf(seconds, sizeof seconds, "%s%ss", text[0] == '.' ? "0" : "", text);
+    return (size_t)n < sizeof seconds ? span_parse(seconds, ret_span) : PEN_EINVAL;
+}
+
+static int parse_count(const char *text, uint64_t *ret_count)
+{
+    uint64_t n;
+    int r = number_parse(text, &n);
+    if (r < 0)
+        return r;
+    if (n == 0)
+        return PEN_EINVAL;
+    *ret_count = n;
+    return 0;
+}
+
+static int append_to_list(struct option_list *list, const char *prefix, const char *text)
+{
+    if (list->n == OPTIONS_LIST_MAX)
+        return PEN_ELIMIT;
+    list->at[list->n].prefix = prefix;
+    list->at[list->n].text = text;
+    list->n++;
+    return 0;
+}
+
+/* Reads the argument into the row's field. */
+static int apply(const struct option_row *row, const char *argument, struct options *o)
+{
+    void *field = (char *)o + row->field;
+    switch (row->kind) {
+    case AS_FLAG:
+        *(bool *)field = true;
+        return 0;
+    case AS_LOUDER:
+        ++*(int *)field;
+        return 0;
+    case AS_QUIETER:
+        --*(int *)field;
+        return 0;
+    case AS_TEXT:
+        *(const char **)field = argument;
+        return 0;
+    case AS_LIST:
+        return append_to_list(field, row->fixed, argument);
+    case AS_TIME:
+        return parse_time(argument, field);
+    case AS_COUNT:
+        return parse_count(argument, field);
+    case AS_SIZE:
+        return size_parse(argument, field);
+    case AS_FORMAT:
+        return format_parse(row->fixed != NULL ? row->fixed : argument, field);
+    }
+    return PEN_EINVAL;
+}
+
+static const char *wanted(enum option_kind kind)
+{
+    switch (kind) {
+    case AS_TIME:
+        return "a time: seconds, or with a unit such as 500ms or 2m";
+    case AS_COUNT:
+        return "a whole number from 1";
+    case AS_SIZE:
+        return "a size such as 64MiB";
+    case AS_FORMAT:
+        return "raw, ascii, quoted, hex, msgpack or no";
+    case AS_LIST:
+        return "fewer of them";
+    default:
+        return "something else";
+    }
+}
+
+static const struct option_row *find_row(const char *name, size_t bytes)
+{
+    for (size_t i = 0; i < ROWS; i++)
+        if (strlen(rows[i].name) == bytes && memcmp(rows[i].name, name, bytes) == 0)
+            return &rows[i];
+    return NULL;
+}
+
+/* The i-th name among those that belong to the command. */
+static const char *next_name(const void *command, size_t i)
+{
+    for (size_t row = 0; row < ROWS; row++)
+        if (row_belongs(&rows[row], command) && i-- == 0)
+            return rows[row].name;
+    return NULL;
+}
+
+static void say_unknown_long(const struct command *command, const char *word)
+{
+    char name[64];
+    size_t bytes = strcspn(word, "=");
+    const struct option_row *row = find_row(word + 2, bytes - 2);
+    (void)snprintf(name, sizeof name, "%.*s", (int)(bytes - 2), word + 2);
+    const char *near = str_suggest(name, next_name, command);
+    if (row != NULL && command != NULL)
+        say("option --%s does not belong to %s", row->name, command->name);
+    else if (near != NULL)
+        say("unknown option --%s; did you mean --%s?", name, near);
+    else if (command == NULL && command_find(name) != NULL)
+        say("unknown option --%s; did you mean the command %s?", name, name);
+    else
+        say("unknown or ambiguous option --%s", name);
+}
+
+static void say_unknown_letter(const struct command *command, int letter)
+{
+    for (size_t i = 0; i < ROWS && command != NULL; i++) {
+        if (rows[i].letter == letter) {
+            say("option -%c, --%s, does not belong to %s", letter, rows[i].name, command->name);
+            return;
+        }
+    }
+    say("unknown option -%c", letter);
+}
+
+/* What getopt_long could not make sense of; `result` is '?' or ':'. */
+static void say_wrong(const struct command *command, int result, char **argv)
+{
+    const char *word = argv[optind - 1];
+    if (result == ':' && optopt >= FIRST_LONG)
+        say("option --%s needs an argument, %s", rows[optopt - FIRST_LONG].name,
+            rows[optopt - FIRST_LONG].argument);
+    else if (result == ':')
+        say("option -%c needs an argument", optopt);
+    else if (optopt >= FIRST_LONG)
+        say("option --%s takes no argument", rows[optopt - FIRST_LONG].name);
+    else if (optopt == 0 && str_starts(word, "--"))
+        say_unknown_long(command, word);
+    else
+        say_unknown_letter(command, optopt);
+}
+
+static int complain(const struct command *command)
+{
+    if (command != NULL)
+        (void)fprintf(stderr, "Try 'penstock help %s'.\n", command->name);
+    else
+        (void)fputs("Try 'penstock --help'.\n", stderr);
+    return EXIT_USAGE;
+}
+
+/* getopt's two lists of what a command accepts. The letters begin with + before a command, which
+ * ends at the first word that is no option, and with : for us to say what is wrong. */
+static void fill_getopt(const struct command *command, struct option longs[ROWS + 1],
+                        char letters[2 * ROWS + 3])
+{
+    size_t n = 0;
+    char *letter = letters;
+    if (command == NULL)
+        *letter++ = '+';
+    *letter++ = ':';
+    for (size_t i = 0; i < ROWS; i++) {
+        if (!row_belongs(&rows[i], command))
+            continue;
+        int has = rows[i].argument != NULL ? required_argument : no_argument;
+        longs[n++] = (struct option){ rows[i].name, has, NULL, FIRST_LONG + (int)i };
+        if (rows[i].letter == 0)
+            continue;
+        *letter++ = rows[i].letter;
+        if (has == required_argument)
+            *letter++ = ':';
+    }
+    longs[n] = (struct option){ 0 };
+    *letter = '\0';
+}
+
+static const struct option_row *row_of_result(const struct command *command, int result)
+{
+    if (result >= FIRST_LONG)
+        return &rows[result - FIRST_LONG];
+    for (size_t i = 0; i < ROWS; i++)
+        if (rows[i].letter == result && row_belongs(&rows[i], command))
+            return &rows[i];
+    return NULL;
+}
+
+static int check_operands(const struct command *command, const struct options *o)
+{
+    if (command == NULL || o->help || o->version)
+        return 0;
+    if (o->operands_count > command->operands_max)
+        say("unexpected argument '%s'", o->operands[command->operands_max]);
+    else if (o->operands_count < command->operands_min)
+        say("say which: penstock %s %s", command->name, command->operands);
+    else
+        return 0;
+    return complain(command);
+}
+
+int options_parse(const struct command *command, int argc, char **argv, struct options *ret_options)
+{
+    struct options o = {
+        .command = command,
+        .recv_timeout = { -1 },
+        .send_timeout = { -1 },
+        .delay = { -1 },
+        .interval = { -1 },
+        .linger = span_ms(100),
+        .timeout = span_s(5),
+        .recv_max_bytes = 64 << 20,
+    };
+    struct option longs[ROWS + 1];
+    char letters[2 * ROWS + 3];
+    fill_getopt(command, longs, letters);
+    opterr = 0;
+    optind = 0; /* glibc: start afresh */
+    int result;
+    while ((result = getopt_long(argc, argv, letters, longs, NULL)) != -1) {
+        const struct option_row *row =
+            result == '?' || result == ':' ? NULL : row_of_result(command, result);
+        if (row == NULL) {
+            say_wrong(command, result, argv);
+            return complain(command);
+        }
+        if (apply(row, optarg, &o) < 0) {
+            say("--%s: '%s' will not do; it takes %s", row->name, optarg, wanted(row->kind));
+            return complain(command);
+        }
+    }
+    o.operands = argv + optind;
+    o.operands_count = (size_t)(argc - optind);
+    int r = check_operands(command, &o);
+    if (r == 0)
+        *ret_options = o;
+    return r;
+}
+
+void print_wrapped(const char *text, int indent, int column, FILE *to)
+{
+    enum { WIDTH = 79 };
+    bool first = true;
+    while (*text != '\0') {
+        int word = (int)strcspn(text, " ");
+        if (!first && column + 1 + word > WIDTH) {
+            (void)fprintf(to, "\n%*s", indent, "");
+            column = indent;
+            first = true;
+        }
+        column += fprintf(to, "%s%.*s", first ? "" : " ", word, text);
+        first = false;
+        text += word;
+        text += strspn(text, " ");
+    }
+    (void)fputc('\n', to);
+}
+
+static void print_row_help(const struct option_row *row, FILE *to)
+{
+    enum { HELP_COLUMN = 26 };
+    char name[64];
+    (void)snprintf(name, sizeof name, "%c%c%c --%s%s%s", row->letter != 0 ? '-' : ' ',
+                   row->letter != 0 ? row->letter : ' ', row->letter != 0 ? ',' : ' ', row->name,
+                   row->argument != NULL ? " " : "", row->argument != NULL ? row->argument : "");
+    int column = fprintf(to, "  %-*s", HELP_COLUMN - 3, name);
+    if (column >= HELP_COLUMN)
+        (void)fputc('\n', to), column = 0;
+    (void)fprintf(to, "%*s", HELP_COLUMN - column, "");
+    print_wrapped(row->help, HELP_COLUMN, HELP_COLUMN, to);
+}
+
+void options_print_help(const struct command *command, FILE *to)
+{
+    for (enum option_group group = 0; group < GROUPS; group++) {
+        bool titled = false;
+        for (size_t i = 0; i < ROWS; i++) {
+            if (rows[i].group != group || !row_belongs(&rows[i], command))
+                continue;
+            if (!titled)
+                (void)fprintf(to, "\n%s:\n", group_titles[group]);
+            titled = true;
+            print_row_help(&rows[i], to);
+        }
+    }
+}
+
+void options_print_list(const struct command *command, FILE *to)
+{
+    for (size_t i = 0; i < ROWS; i++) {
+        if (!row_belongs(&rows[i], command))
+            continue;
+        char letter[3] = { '-', rows[i].letter, '\0' };
+        (void)fprintf(to, "%s\t--%s\t%s\t%s\n", command != NULL ? command->name : "-", rows[i].name,
+                      letter, rows[i].argument != NULL ? rows[i].argument : "-");
+    }
+}

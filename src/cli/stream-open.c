@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * How a stream begins and ends: the socket and its addresses, what is to be sent, the summary and the
+ * exit code.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <penstock/time.h>
+
+#include "cli/signals.h"
+#include "cli/stream.h"
+
+static int usage(const struct options *o, const char *text)
+{
+    say("%s", text);
+    (void)fprintf(stderr, "Try 'penstock help %s'.\n", o->command->name);
+    return EXIT_USAGE;
+}
+
+static int check_options(const struct options *o)
+{
+    enum pattern pattern = (enum pattern)o->command->id;
+    if (o->bind.n + o->connect.n == 0)
+        return usage(o, "say where: --connect URL or --bind URL");
+    if (o->data != NULL && o->file != NULL)
+        return usage(o, "--data and --file do not go together");
+    if ((pattern == PATTERN_PUSH || pattern == PATTERN_PUB || pattern == PATTERN_REQ ||
+         pattern == PATTERN_SURVEYOR) &&
+        !stream_has_source(o))
+        return usage(o,
+                     "say what to send: --data DATA, --file FILE, or --lines to read standard input");
+    return EXIT_OK;
+}
+
+/* How often the data is sent: once; with --interval without end; with --count, so often where what is
+ * counted goes with what is sent. */
+static uint64_t times_to_send(const struct options *o)
+{
+    enum pattern pattern = (enum pattern)o->command->id;
+    if (pattern == PATTERN_PUSH || pattern == PATTERN_PUB || pattern == PATTERN_REQ)
+        return o->count > 0 ? o->count : o->interval.ns >= 0 ? UINT64_MAX : 1;
+    return o->interval.ns >= 0 ? UINT64_MAX : 1;
+}
+
+static int open_source(struct stream *s)
+{
+    const struct options *o = s->o;
+    bool answers = o->command->id == COMMAND_REP || o->command->id == COMMAND_RESPONDENT;
+    const char *file = o->file != NULL ? o->file : "-";
+    int r;
+    if (!stream_has_source(o)) {
+        source_init(&s->source);
+        return EXIT_OK;
+    }
+    if (o->data != NULL)
+        r = source_init_data(&s->source, o->data, strlen(o->data), times_to_send(o));
+    else if (o->lines && !answers)
+        r = source_init_lines(&s->source, file);
+    else
+        r = source_init_file(&s->source, file, times_to_send(o));
+    if (r == 0)
+        return EXIT_OK;
+    if (r == -EINTR)
+        return 128 + signals_got();
+    say("cannot read %s: %s", file, pen_strerror(r));
+    return EXIT_INPUT;
+}
+
+static int set_up_socket(struct stream *s)
+{
+    const struct options *o = s->o;
+    int r = 0;
+    if (s->client.recv_fd >= 0)
+        r = client_limit(&s->client, o->recv_max_bytes);
+    if (r == 0 && o->socket_name != NULL)
+        r = client_name(&s->client, o->socket_name);
+    if (r == 0 && s->client.pattern == PATTERN_SURVEYOR && o->recv_timeout.ns >= 0)
+        r = client_survey_deadline(&s->client, o->recv_timeout);
+    for (size_t i = 0; r == 0 && i < o->subscribe.n; i++)
+        r = client_subscribe(&s->client, o->subscribe.at[i].text);
+    if (r == 0 && s->client.pattern == PATTERN_SUB && o->subscribe.n == 0)
+        r = client_subscribe(&s->client, "");
+    if (r == 0)
+        return EXIT_OK;
+    say("cannot set up the socket: %s", client_strerror(r));
+    return EXIT_INTERNAL;
+}
+
+static int add_addresses(struct stream *s, const struct option_list *list, bool bind)
+{
+    const char *verb = bind ? "listen on" : "connect to";
+    for (size_t i = 0; i < list->n; i++) {
+        char url[OPTIONS_URL_BYTES], safe[OPTIONS_URL_BYTES];
+        (void)printable(option_list_text(list, i, url), safe, sizeof safe);
+        const char *fault = client_address_fault(url, bind);
+        if (fault != NULL) {
+            say("cannot %s %s: %s", verb, safe, fault);
+            return EXIT_USAGE;
+        }
+        int r = bind ? client_bind(&s->client, url) : client_connect(&s->client, url);
+        if (r < 0) {
+            say("cannot %s %s: %s", verb, safe, client_strerror(r));
+            return r == -EINVAL || r == -EPROTONOSUPPORT ? EXIT_USAGE : EXIT_UNREACHABLE;
+        }
+        if (s->o->verbosity > 0)
+            say("%s %s", bind ? "listening on" : "connecting to", safe);
+    }
+    return EXIT_OK;
+}
+
+int stream_open(struct stream *s, const struct options *o)
+{
+    *s = (struct stream){ .o = o };
+    int code = check_options(o);
+    if (code != EXIT_OK)
+        return code;
+    code = open_source(s);
+    int r = code == EXIT_OK ? client_open((enum pattern)o->command->id, &s->client) : 0;
+    if (code != EXIT_OK || r < 0) {
+        source_fini(&s->source);
+        if (r < 0)
+            say("cannot open a socket: %s", client_strerror(r));
+        return r < 0 ? EXIT_INTERNAL : code;
+    }
+    output_init(&s->output, o);
+    code = set_up_socket(s);
+    if (code == EXIT_OK)
+        code = add_addresses(s, &o->bind, true);
+    if (code == EXIT_OK)
+        code = add_addresses(s, &o->connect, false);
+    bool prints = s->client.recv_fd >= 0 && output_prints(&s->output);
+    progress_init(&s->progress, o->verbosity >= 0 && !(prints && isatty(STDOUT_FILENO)));
+    if (code != EXIT_OK) {
+        client_close(&s->client);
+        source_fini(&s->source);
+    }
+    return code;
+}
+
+/* A signal is how a stream without an end of its own ends; one that has an end was cut short. */
+static int exit_code_of_signal(const struct stream *s)
+{
+    const struct options *o = s->o;
+    bool endless = o->count == 0 &&
+                   (!stream_has_source(o) || s->source.times_left == UINT64_MAX ||
+                    s->client.pattern == PATTERN_REP || s->client.pattern == PATTERN_RESPONDENT ||
+                    s->client.pattern == PATTERN_PAIR || s->client.pattern == PATTERN_BUS);
+    return endless ? EXIT_OK : 128 + signals_got();
+}
+
+static int exit_code_of_end(const struct stream *s)
+{
+    switch (s->end) {
+    case END_TIMEOUT:
+        return EXIT_TIMEOUT;
+    case END_SIGNAL:
+        return exit_code_of_signal(s);
+    case END_FAILED:
+        return s->exit_code;
+    default:
+        return EXIT_OK;
+    }
+}
+
+static int print_json_summary(struct stream *s, int code)
+{
+    static const char *const ends[] = {
+        [END_NOT_YET] = "done",    [END_DONE] = "done",     [END_COUNT] = "count",
+        [END_TIMEOUT] = "timeout", [END_SIGNAL] = "signal", [END_CLOSED] = "closed",
+        [END_FAILED] = "failed",
+    };
+    const struct tally *t = &s->tally;
+    double seconds = (double)mono_since(pen_now(), s->progress.start).ns / NS_PER_S;
+    int r = output_json(&s->output,
+                        json_pack("{s:{s:s, s:I, s:I, s:I, s:I, s:f, s:i}}", "summary", "end",
+                                  ends[s->end], "sent", (json_int_t)t->sent, "sent_bytes",
+                                  (json_int_t)t->sent_bytes, "received", (json_int_t)t->received,
+                                  "received_bytes", (json_int_t)t->received_bytes, "seconds",
+                                  seconds, "exit", code));
+    return r;
+}
+
+int stream_close(struct stream *s)
+{
+    bool was_long = mono_since(pen_now(), s->progress.start).ns > NS_PER_S;
+    bool summary = s->o->verbosity > 0 || (s->progress.shown && was_long);
+    int code = exit_code_of_end(s);
+    int r = 0;
+    progress_end(&s->progress);
+    client_close(&s->client);
+    if (s->end != END_CLOSED) {
+        if (s->output.json)
+            r = print_json_summary(s, code);
+        if (r == 0)
+            r = output_flush(&s->output);
+    }
+    if (summary) {
+        char text[PROGRESS_TEXT_BYTES];
+        say("%s", progress_summary(&s->progress, &s->tally, text));
+    }
+    if (r < 0 && r != -EPIPE && r != -EINTR && code == EXIT_OK) {
+        say("cannot write: %s", pen_strerror(r));
+        code = EXIT_OUTPUT;
+    }
+    source_fini(&s->source);
+    output_fini(&s->output);
+    return code;
+}
