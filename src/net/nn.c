@@ -271,7 +271,7 @@ static int send_one(struct nn_endpoint *n, const struct parcel_frame *f)
     struct nn_msghdr header = { .msg_iov = iov, .msg_iovlen = 2 };
     struct control control = { 0 };
     if (n->base.pattern == SP_REP) {
-        check(f->route != NULL && f->route->bytes <= LIMIT_ROUTE_BYTES);
+        check(f->route != NULL && f->route->bytes > 0 && f->route->bytes <= LIMIT_ROUTE_BYTES);
         header.msg_control = &control;
         header.msg_controllen = put_route(&control, f->route);
     }

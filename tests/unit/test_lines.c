@@ -534,6 +534,7 @@ int main(void)
     Suite *suite = suite_create("lines");
     TCase *tcase = tcase_create("lines");
     tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_set_timeout(tcase, TIME_LIMIT_S);
     tcase_add_test(tcase, file_lines);
     tcase_add_test(tcase, file_ends_with_newline);
     tcase_add_test(tcase, file_is_empty);
