@@ -313,7 +313,7 @@ static int load_tree(struct loader *l, const struct node *root)
         if (r < 0)
             return r;
     }
-    return check_all(l);
+    return report_full(&l->report) ? 0 : check_all(l);
 }
 
 /* ---- the file ---- */

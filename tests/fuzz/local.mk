@@ -15,6 +15,10 @@ else
 fuzz_main = %reldir%/main.c
 endif
 
+fuzz_targets += %reldir%/fuzz_conf.fuzz
+%canon_reldir%_fuzz_conf_fuzz_SOURCES = %reldir%/fuzz_conf.c $(fuzz_main)
+%canon_reldir%_fuzz_conf_fuzz_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+
 fuzz_targets += %reldir%/fuzz_json.fuzz
 %canon_reldir%_fuzz_json_fuzz_SOURCES = %reldir%/fuzz_json.c $(fuzz_main)
 %canon_reldir%_fuzz_json_fuzz_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)

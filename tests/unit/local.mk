@@ -4,6 +4,7 @@
 
 unit_tests =
 unit_tests += %reldir%/test_base
+unit_tests += %reldir%/test_conf
 unit_tests += %reldir%/test_json %reldir%/test_control
 unit_tests += %reldir%/test_log %reldir%/test_proc
 unit_tests += %reldir%/test_endpoint_nn %reldir%/test_lines
