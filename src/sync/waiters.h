@@ -113,6 +113,6 @@ void waiters_wake_all(struct waiters *ws);
 bool waiters_leave(struct waiters *ws, struct waiter *w);
 
 /* A thread's sleep until it is signalled or the deadline passes (false). Not under the lock. */
-bool waiter_sleep(struct waiter *w, mono_t deadline) MUST_CHECK;
+bool waiter_sleep(struct waiter *w, mono_t deadline);
 
 #endif

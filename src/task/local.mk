@@ -1,1 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+
+libpen_la_SOURCES += \
+	%reldir%/order.c %reldir%/order.h \
+	%reldir%/queue.c %reldir%/queue.h \
+	%reldir%/queue_loop.c

@@ -10,6 +10,13 @@ unit_tests += %reldir%/test_log %reldir%/test_proc
 unit_tests += %reldir%/test_endpoint_nn %reldir%/test_lines
 %canon_reldir%_test_endpoint_nn_SOURCES = %reldir%/test_endpoint_nn.c %reldir%/endpoint_fixture.h
 %canon_reldir%_test_lines_SOURCES = %reldir%/test_lines.c %reldir%/endpoint_fixture.h
+unit_tests += %reldir%/test_queue
+
+# The queue's contract: for every program that runs it on a queue.
+queue_contract = \
+	%reldir%/queue_contract.c %reldir%/queue_contract.h \
+	%reldir%/queue_contract_loops.c %reldir%/queue_contract_threads.c
+%canon_reldir%_test_queue_SOURCES = %reldir%/test_queue.c $(queue_contract)
 
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
