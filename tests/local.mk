@@ -3,6 +3,7 @@
 # A test is a program or a script that exits 0 for passed, 77 for skipped and anything else for
 # failed. It finds what it needs through TEST_ENVIRONMENT in the top Makefile.am.
 
+include %reldir%/helpers/local.mk
 include %reldir%/unit/local.mk
 include %reldir%/model/local.mk
 include %reldir%/race/local.mk

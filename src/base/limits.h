@@ -20,6 +20,12 @@ enum {
     LIMIT_THREADS_PER_CONSUMER = 256,
     LIMIT_CONFIG_BYTES = 1024 * 1024, /* a configuration file */
     LIMIT_CONFIG_ENTRIES = 1024,      /* queues, producers, ... or options in one mapping of it */
+    LIMIT_SLEEPERS = 65536,      /* builtin sleep: messages asleep side by side in one thread */
+    LIMIT_RESTART_FIRST_MS = 10, /* first pause before a co-process is started again; it doubles */
+    LIMIT_HANDLER_GRACE_MS = 2000, /* for a co-process to end by end-of-file, and again by SIGTERM */
+    LIMIT_HANDLER_LEAVE_MS = 1000, /* for a co-process to end after it closed its input or output */
+    LIMIT_HANDLER_STDERR_LINE_BYTES = 8 * 1024,
+    LIMIT_HANDLER_STDERR_LINES_PER_S = 100,
     LIMIT_LOG_LINE_BYTES = 8 * 1024, /* a line of the log; the rest is cut */
 };
 

@@ -1,24 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The log: a line is put together on the caller's stack and leaves with one write(2), so that lines of
- * different threads never mix and nothing is allocated, buffered or lost when the process dies.
+ * The log: a line is put together on the caller's stack and leaves with one write(2), so that lines
+ * of different threads never mix and nothing is allocated, buffered or lost when the process dies.
  *
- * Invariants: no byte of a subject or a message reaches the output unless it is printable UTF-8; what
- * is not is written as an escape (plain, systemd: \n \x1b \u009b; JSON: \n \u001b, and U+FFFD for what
- * is no UTF-8, since JSON has no way to say it). So a peer can neither forge a line nor talk to the
- * operator's terminal. A line that is too long is cut between two characters and ends in "...".
+ * Invariants: no byte of a subject or a message reaches the output unless it is printable UTF-8;
+ * what is not is written as an escape (plain, systemd: \n \x1b \u009b; JSON: \n \u001b, and U+FFFD
+ * for what is no UTF-8, since JSON has no way to say it). So a peer can neither forge a line nor
+ * talk to the operator's terminal. A line that is too long is cut between two characters and ends
+ * in "...".
  *
- * Any thread. The format is fixed by log_init(), before the first thread; the level may change later.
+ * Any thread. The format is fixed by log_init(), before the first thread; the level may change
+ * later.
  */
 #include "obs/log.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -27,6 +26,7 @@
 #include "base/limits.h"
 #include "base/units.h"
 #include "plat/clock.h"
+#include "plat/stderr.h"
 #include "sync/lock.h"
 
 /* Kept free at the end of every line for the mark of a cut, the closing quote and the newline. */
@@ -42,8 +42,8 @@ static const struct {
     enum log_level level;
     const char *word, *colour;
 } levels[] = {
-    { LOG_LEVEL_ERROR, "error", "\033[1;31m" },  { LOG_LEVEL_WARNING, "warning", "\033[33m" },
-    { LOG_LEVEL_NOTICE, "notice", "\033[1m" },   { LOG_LEVEL_INFO, "info", "" },
+    { LOG_LEVEL_ERROR, "error", "\033[1;31m" }, { LOG_LEVEL_WARNING, "warning", "\033[33m" },
+    { LOG_LEVEL_NOTICE, "notice", "\033[1m" },  { LOG_LEVEL_INFO, "info", "" },
     { LOG_LEVEL_DEBUG, "debug", "\033[2m" },
 };
 
@@ -56,28 +56,6 @@ static struct count level_now = { LOG_LEVEL_INFO };
 static struct lock limit_lock = LOCK_INITIALIZER(LOG);
 
 /* ---- set-up ---- */
-
-/* systemd says in $JOURNAL_STREAM which device and inode its journal socket has; a child whose
- * standard error was redirected inherits the variable, so it must be compared. */
-static bool stderr_is_journal(void)
-{
-    const char *stream = getenv("JOURNAL_STREAM");
-    struct stat st;
-    uint64_t device, inode;
-    if (stream == NULL || fstat(STDERR_FILENO, &st) < 0)
-        return false;
-    if (sscanf(stream, "%" SCNu64 ":%" SCNu64, &device, &inode) != 2)
-        return false;
-    return device == (uint64_t)st.st_dev && inode == (uint64_t)st.st_ino;
-}
-
-static bool stderr_has_colours(void)
-{
-    const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
-    if (no != NULL && no[0] != '\0')
-        return false;
-    return term != NULL && strcmp(term, "dumb") != 0 && isatty(STDERR_FILENO);
-}
 
 void log_init(enum log_level level, enum log_format format)
 {
@@ -183,13 +161,17 @@ static void put_control(struct line *l, unsigned code, bool wide)
 {
     char escape[8];
     if (code == '\n' || code == '\r' || code == '\t')
-        (void)snprintf(escape, sizeof escape, "\\%c", code == '\n' ? 'n' : code == '\r' ? 'r' : 't');
+        (void)snprintf(escape, sizeof escape, "\\%c",
+                       code == '\n'   ? 'n'
+                       : code == '\r' ? 'r'
+                                      : 't');
     else
         (void)snprintf(escape, sizeof escape, wide ? "\\u%04x" : "\\x%02x", code);
     put(l, escape);
 }
 
-/* One character, or one byte of what is none, in a form that is safe to print. Returns its bytes. */
+/* One character, or one byte of what is none, in a form that is safe to print. Returns its
+ * bytes. */
 static unsigned put_char(struct line *l, const uint8_t *p, bool json)
 {
     unsigned n = utf8_bytes(p);

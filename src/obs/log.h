@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The log: one line per event to standard error; plain on a terminal, with <N> priorities under systemd,
- * or one JSON object per line. Layers up to broker/ never log, they return errors.
+ * The log: one line per event to standard error; plain on a terminal, with <N> priorities under
+ * systemd, or one JSON object per line. Layers up to broker/ never log, they return errors.
  *
  * Any thread; a line is one write(2), so lines never mix. Lines longer than 8 KiB are cut.
  */
@@ -13,7 +13,13 @@
 
 #include "base/err.h"
 
-enum log_level { LOG_LEVEL_ERROR = 3, LOG_LEVEL_WARNING = 4, LOG_LEVEL_NOTICE = 5, LOG_LEVEL_INFO = 6, LOG_LEVEL_DEBUG = 7 };
+enum log_level {
+    LOG_LEVEL_ERROR = 3,
+    LOG_LEVEL_WARNING = 4,
+    LOG_LEVEL_NOTICE = 5,
+    LOG_LEVEL_INFO = 6,
+    LOG_LEVEL_DEBUG = 7
+};
 enum log_format { LOG_FORMAT_AUTO, LOG_FORMAT_PLAIN, LOG_FORMAT_SYSTEMD, LOG_FORMAT_JSON };
 
 /* Before the first thread. AUTO: systemd when $JOURNAL_STREAM names standard error, else plain. */
@@ -27,7 +33,8 @@ int log_level_parse(const char *text, enum log_level *ret_level) MUST_CHECK;
 int log_format_parse(const char *text, enum log_format *ret_format) MUST_CHECK;
 
 /* subject names the object in hand, such as "producer intake", "queue jobs" or "penstockd". */
-void log_line(enum log_level level, const char *subject, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void log_line(enum log_level level, const char *subject, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 #define log_error(subject, ...) log_line(LOG_LEVEL_ERROR, subject, __VA_ARGS__)
 #define log_warning(subject, ...) log_line(LOG_LEVEL_WARNING, subject, __VA_ARGS__)

@@ -5,4 +5,5 @@ libpen_la_SOURCES += \
 	%reldir%/env.c %reldir%/env.h \
 	%reldir%/notify.c %reldir%/notify.h \
 	%reldir%/proc.c %reldir%/proc.h \
+	%reldir%/stderr.c %reldir%/stderr.h \
 	%reldir%/thread.c %reldir%/thread.h

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Between fork() and exec() in a program with threads only async-signal-safe calls are allowed, and a
- * plain fork() copies the page tables of a large process for nothing. posix_spawn() of glibc does what is
- * right (CLONE_VM | CLONE_VFORK on a stack of its own, errors of exec reported to the caller), so it is
- * used as it is; closefrom makes it certain that no descriptor another thread opened without
- * close-on-exec leaks.
+ * Between fork() and exec() in a program with threads only async-signal-safe calls are allowed, and
+ * a plain fork() copies the page tables of a large process for nothing. posix_spawn() of glibc does
+ * what is right (CLONE_VM | CLONE_VFORK on a stack of its own, errors of exec reported to the
+ * caller), so it is used as it is; closefrom makes it certain that no descriptor another thread
+ * opened without close-on-exec leaks.
  *
- * From the child's end until it is reaped its pid is a zombie's and cannot be given to another process, so
- * signals to the group are safe exactly until proc_reap(). That is why pid is 0 from then on.
+ * From the child's end until it is reaped its pid is a zombie's and cannot be given to another
+ * process, so signals to the group are safe exactly until proc_reap(). That is why pid is 0 from
+ * then on.
  *
- * The parent's death is not signalled (PR_SET_PDEATHSIG follows the thread that forked, not the process): a
- * child learns of it by the end of its input.
+ * The parent's death is not signalled (PR_SET_PDEATHSIG follows the thread that forked, not the
+ * process): a child learns of it by the end of its input.
  */
 #include "plat/proc.h"
 
@@ -43,9 +44,9 @@ static void close_fd(int *fd)
 
 /* ---- descriptors ---- */
 
-/* Above 2, so that putting one into its place in the child cannot overwrite another, and none of ours stands
- * where others write to; that may only happen to a process that was started with a standard descriptor
- * closed. */
+/* Above 2, so that putting one into its place in the child cannot overwrite another, and none of
+ * ours stands where others write to; that may only happen to a process that was started with a
+ * standard descriptor closed. */
 static int move_up(int *fd)
 {
     if (*fd > STDERR_FILENO)
@@ -126,8 +127,8 @@ static int set_attributes(posix_spawnattr_t *attributes)
     if (r == 0)
         r = posix_spawnattr_setpgroup(attributes, 0);
     if (r == 0)
-        r = posix_spawnattr_setflags(
-            attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
+        r = posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK |
+                                                     POSIX_SPAWN_SETPGROUP);
     return r;
 }
 
@@ -163,8 +164,8 @@ static void undo(pid_t pid)
     }
 }
 
-/* With SIGCHLD ignored, as a parent of ours may have left it, the kernel reaps children by itself: their ends
- * would be lost, and their pids given to others while we still signal them. */
+/* With SIGCHLD ignored, as a parent of ours may have left it, the kernel reaps children by
+ * itself: their ends would be lost, and their pids given to others while we still signal them. */
 static bool children_stay_until_reaped(void)
 {
     struct sigaction action;
@@ -212,8 +213,8 @@ void proc_kill(const struct proc *p, int signal)
 {
     if (p->pid == 0)
         return;
-    /* ESRCH: the group has emptied; EPERM: all that is left of it has taken another user's rights. There is
-     * nothing to be done about either, and the child's end is an event anyway. */
+    /* ESRCH: the group has emptied; EPERM: all that is left of it has taken another user's
+     * rights. There is nothing to be done about either, and the child's end is an event anyway. */
     (void)kill(-p->pid, signal);
 }
 

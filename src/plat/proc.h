@@ -5,9 +5,9 @@
  * The end of a child is an event on its pidfd: it becomes readable, proc_reap() tells how it ended.
  * A child leads a process group of its own, which proc_kill() kills whole.
  *
- * Any thread; one thread at a time for one child. Nothing blocks but proc_spawn(), until the new program
- * runs, and proc_wait(). SIGCHLD must not be ignored by the process (proc_spawn() refuses), and SIGPIPE must be
- * ignored, or blocked in the threads that write to children.
+ * Any thread; one thread at a time for one child. Nothing blocks but proc_spawn(), until the new
+ * program runs, and proc_wait(). SIGCHLD must not be ignored by the process (proc_spawn() refuses),
+ * and SIGPIPE must be ignored, or blocked in the threads that write to children.
  */
 #ifndef PLAT_PROC_H
 #define PLAT_PROC_H
@@ -45,17 +45,17 @@ struct proc_end {
     int code;
 };
 
-/* Start a program with signals unblocked and at their defaults, no descriptor but 0, 1 and 2, in a group of
- * its own. PEN_ESPAWN, with errno telling why: ENOENT or EACCES for the program, EMFILE, EAGAIN and such for
- * what the system refused, ECHILD when SIGCHLD is ignored. */
+/* Start a program with signals unblocked and at their defaults, no descriptor but 0, 1 and 2, in
+ * a group of its own. PEN_ESPAWN, with errno telling why: ENOENT or EACCES for the program,
+ * EMFILE, EAGAIN and such for what the system refused, ECHILD when SIGCHLD is ignored. */
 int proc_spawn(const struct proc_options *options, struct proc *ret_proc) MUST_CHECK;
 
-/* Send a signal to the child's whole group; also when the child itself has ended but was not reaped. No effect
- * once it was. */
+/* Send a signal to the child's whole group; also when the child itself has ended but was not
+ * reaped. No effect once it was. */
 void proc_kill(const struct proc *p, int signal);
 
-/* Collect a child that has ended: 0, pid is 0 and fd_pid closed from then on. -EAGAIN while it runs. The other
- * descriptors stay open for what is left to read. */
+/* Collect a child that has ended: 0, pid is 0 and fd_pid closed from then on. -EAGAIN while it
+ * runs. The other descriptors stay open for what is left to read. */
 int proc_reap(struct proc *p, struct proc_end *ret_end) MUST_CHECK;
 
 /* The same, but blocks until the child ends: only for one that was killed. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Every case runs in a process of its own, whose standard error is a pipe or a terminal of the test's.
+ * Every case runs in a process of its own, whose standard error is a pipe or a terminal of the
+ * test's.
  */
 #include "obs/log.h"
 

@@ -304,8 +304,10 @@ END_TEST
 START_TEST(ends_have_a_text)
 {
     char text[PROC_END_TEXT_BYTES];
-    ck_assert_str_eq(proc_end_text((struct proc_end){ true, 9 }, text), "killed by signal 9 (Killed)");
-    ck_assert_str_eq(proc_end_text((struct proc_end){ true, 60 }, text), "killed by signal 60 (real-time)");
+    ck_assert_str_eq(proc_end_text((struct proc_end){ true, 9 }, text),
+                     "killed by signal 9 (Killed)");
+    ck_assert_str_eq(proc_end_text((struct proc_end){ true, 60 }, text),
+                     "killed by signal 60 (real-time)");
     ck_assert_str_eq(proc_end_text((struct proc_end){ false, 3 }, text), "exited with status 3");
 }
 END_TEST

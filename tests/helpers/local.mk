@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Programs that tests run. They stand alone: nothing of penstock is linked.
+
+check_PROGRAMS += %reldir%/coproc
+%canon_reldir%_coproc_LDADD =
