@@ -1,4 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 
 libparts_la_SOURCES += \
-	%reldir%/jobq.c %reldir%/jobq.h
+	%reldir%/answer.c %reldir%/answer.h \
+	%reldir%/consumer.c %reldir%/consumer.h \
+	%reldir%/jobq.c %reldir%/jobq.h \
+	%reldir%/outlet.c %reldir%/outlet.h \
+	%reldir%/part.c %reldir%/part.h \
+	%reldir%/producer.c %reldir%/producer.h \
+	%reldir%/publisher.c %reldir%/publisher.h \
+	%reldir%/topic.c %reldir%/topic.h

@@ -1,0 +1,581 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A job's way through one consumer thread:
+ *
+ *   on_jobs -> handler_submit -> on_done -> results to sinks, failures to the dead queue -> flush -> settle
+ *
+ * A job is settled only when its results are in their outlets, so a job that is done has handed its result on. What is
+ * finished waits in `ended` until then; while the flush is blocked nothing new is taken, so at most
+ * LIMIT_BATCH_ITEMS jobs are in a thread's hands.
+ *
+ * Thread: the consumer's loop.
+ */
+#include "flow/consumer.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "flow/answer.h"
+#include "flow/topic.h"
+#include "obs/log.h"
+#include "plat/clock.h"
+#include "proto/json.h"
+
+/* One job in hand. */
+struct task {
+    struct work work;
+    struct job job;
+    struct list free_node;
+};
+
+struct consumer {
+    /* fixed after init */
+    struct part part;
+    struct consumer_options options;
+    char name[LIMIT_NAME_BYTES + 8]; /* "work/0" */
+    char subject[LIMIT_NAME_BYTES + 24];
+    struct topic topic;
+    struct slice static_head; /* topic and separator, when the topic does not vary */
+    char static_head_text[LIMIT_TOPIC_BYTES + 32];
+
+    /* owner: loop */
+    struct jobq_getter *getter;
+    struct jobq_putter *dead;
+    struct handler *handler;
+    struct sink *publish;
+    struct sink **answers;
+    struct task *tasks;
+    struct list free_tasks;
+    unsigned in_hand; /* in the handler */
+    struct job_settle ended[LIMIT_BATCH_ITEMS];
+    struct task *ended_tasks[LIMIT_BATCH_ITEMS];
+    size_t ended_count;
+    struct job_put dead_puts[LIMIT_BATCH_ITEMS];
+    size_t dead_ended[LIMIT_BATCH_ITEMS]; /* which of `ended` a dead put is about */
+    size_t dead_count, dead_done;
+    bool submitting, blocked, over, stopping;
+    bool closing, handler_closed, told; /* the steps of the end */
+    struct post flush_post;
+    struct log_limit limit;
+
+    /* atomic: counters of the loop */
+    struct count done, failed, held, cpu_ns;
+};
+
+static void flush(struct consumer *c);
+
+/* ---- results ---- */
+
+/* Topic and separator, as the head of a raw message. */
+static int make_head(struct consumer *c, const struct job *job, struct slice *ret_head)
+{
+    if (!c->topic.varies) {
+        *ret_head = c->static_head;
+        return 0;
+    }
+    char text[LIMIT_TOPIC_BYTES + 1];
+    size_t n = topic_fill(&c->topic, job->id, job->ext != NULL ? job->ext->key : NULL, text);
+    const char *separator = outlet_separator(c->options.publish);
+    size_t more = strlen(separator);
+    uint8_t *at;
+    int r = slice_new(n + more, ret_head, &at);
+    if (r < 0)
+        return r;
+    memcpy(at, text, n);
+    memcpy(at + n, separator, more);
+    return 0;
+}
+
+static int make_message(struct consumer *c, const struct job *job, struct slice result,
+                        struct outlet_item *ret_item)
+{
+    struct outlet_item item = { 0 };
+    int r;
+    if (outlet_framing(c->options.publish) == FRAMING_JSON) {
+        char text[LIMIT_TOPIC_BYTES + 1];
+        (void)topic_fill(&c->topic, job->id, job->ext != NULL ? job->ext->key : NULL, text);
+        r = json_message_encode(text, job->id, result, &item.body);
+    } else {
+        r = make_head(c, job, &item.head);
+        if (r == 0)
+            item.body = slice_ref(result);
+    }
+    if (r == 0)
+        *ret_item = item;
+    return r;
+}
+
+static int publish(struct consumer *c, const struct job *job, struct slice result)
+{
+    if (c->publish == NULL)
+        return 0;
+    struct outlet_item item;
+    int r = make_message(c, job, result, &item);
+    if (r < 0)
+        return r;
+    r = sink_add(c->publish, &item);
+    if (r < 0) {
+        slice_release(&item.head);
+        slice_release(&item.body);
+    }
+    return r;
+}
+
+/* The sink towards the endpoint that a job came from, or NULL when nobody waits for an answer. */
+static struct sink *answer_sink(const struct consumer *c, const struct job *job)
+{
+    if (job->ext == NULL || job->ext->origin == NULL)
+        return NULL;
+    for (size_t k = 0; k < c->options.answers_count; k++)
+        if (sink_outlet(c->answers[k]) == job->ext->origin)
+            return c->answers[k];
+    (void)BUG(true); /* Every outlet that feeds the queue was named at boot. */
+    return NULL;
+}
+
+static int add_answer(struct sink *s, const struct job *job, struct slice body)
+{
+    struct route *route = malloc(sizeof *route);
+    int r = route != NULL ? 0 : PEN_ENOMEM;
+    if (r == 0) {
+        *route = job->ext->route;
+        r = sink_add(s, &(struct outlet_item){ .body = body, .route = route });
+    }
+    if (r < 0) {
+        free(route);
+        slice_release(&body);
+    }
+    return r;
+}
+
+static int answer_with_result(struct consumer *c, const struct job *job, struct slice result)
+{
+    struct sink *s = answer_sink(c, job);
+    if (s == NULL)
+        return 0;
+    struct slice body = { 0 };
+    int r = answer_result(outlet_framing(sink_outlet(s)), job->id, result, &body);
+    return r < 0 ? r : add_answer(s, job, body);
+}
+
+static void answer_with_failure(struct consumer *c, const struct job *job, int error,
+                                const char *reason)
+{
+    struct sink *s = answer_sink(c, job);
+    if (s == NULL)
+        return;
+    struct slice body = { 0 };
+    int r = answer_failure(outlet_framing(sink_outlet(s)), error, reason, &body);
+    if (r == 0)
+        r = add_answer(s, job, body);
+    if (r < 0)
+        log_error(c->subject, "job %llu: its failure could not be answered: %s",
+                  (unsigned long long)job->id, pen_strerror(r));
+}
+
+/* ---- the end of a job ---- */
+
+static char *copy_text(const char *text)
+{
+    return text != NULL ? strdup(text) : NULL;
+}
+
+/* Plan the job's move to the dead queue. */
+static void bury(struct consumer *c, const struct job *job, size_t ended)
+{
+    struct job_ext *ext = NULL;
+    if (job->ext != NULL && job->ext->key != NULL) {
+        ext = calloc(1, sizeof *ext);
+        if (ext != NULL)
+            ext->key = copy_text(job->ext->key);
+    }
+    c->dead_puts[c->dead_count] = (struct job_put){ .body = slice_ref(job->body), .ext = ext };
+    c->dead_ended[c->dead_count++] = ended;
+}
+
+static void fail(struct consumer *c, const struct job *job, int error, const char *reason)
+{
+    count_add(&c->failed, 1);
+    uint32_t left_out;
+    if (!c->stopping && log_limit_pass(&c->limit, 10, &left_out))
+        log_warning(c->subject, "job %llu of queue %s failed: %s: %s (%u more not shown)",
+                    (unsigned long long)job->id, jobq_name(c->options.queue), pen_errname(error),
+                    reason, left_out);
+    answer_with_failure(c, job, error, reason);
+}
+
+/* What becomes of a job whose work has ended with error. */
+static enum job_outcome outcome_of(const struct consumer *c, int error)
+{
+    if (error == 0)
+        return OUTCOME_DONE;
+    if (error == PEN_ECANCELED && c->stopping)
+        return OUTCOME_CANCELED;
+    return c->dead != NULL ? OUTCOME_DEAD : OUTCOME_FAILED;
+}
+
+static void end_task(struct consumer *c, struct task *t, enum job_outcome outcome)
+{
+    size_t k = c->ended_count++;
+    c->ended[k] = (struct job_settle){ .id = t->job.id, .index = t->job.index, .outcome = outcome };
+    c->ended_tasks[k] = t;
+    if (outcome == OUTCOME_DEAD)
+        bury(c, &t->job, k);
+}
+
+static void on_done(struct work *work, int error, struct slice result, const char *reason, void *arg)
+{
+    struct consumer *c = arg;
+    struct task *t = CONTAINER_OF(work, struct task, work);
+    c->in_hand--;
+    if (error == 0) {
+        error = publish(c, &t->job, result);
+        if (error == 0)
+            error = answer_with_result(c, &t->job, result);
+        slice_release(&result);
+        reason = "the result could not be sent on";
+    }
+    if (error == 0)
+        count_add(&c->done, 1);
+    else
+        fail(c, &t->job, error, reason);
+    end_task(c, t, outcome_of(c, error));
+    if (!c->submitting) /* More may end in this turn: one flush for all of them. */
+        (void)loop_post(c->part.loop, &c->flush_post);
+}
+
+/* ---- flushing and settling ---- */
+
+/* Results that were lost because their outlet had to close at once: those jobs are not done. */
+static void cancel_ended(struct consumer *c)
+{
+    for (size_t k = 0; k < c->ended_count; k++)
+        if (c->ended[k].outcome == OUTCOME_DONE)
+            c->ended[k].outcome = OUTCOME_CANCELED;
+}
+
+/* False while a sink waits for room. */
+static bool flush_sinks(struct consumer *c)
+{
+    bool all = true;
+    size_t n = c->options.answers_count;
+    for (size_t k = 0; k <= n; k++) {
+        struct sink *s = k < n ? c->answers[k] : c->publish;
+        if (s == NULL)
+            continue;
+        enum sink_result r = sink_flush(s);
+        if (r == SINK_GONE && s == c->publish)
+            cancel_ended(c);
+        all = all && r != SINK_WAIT;
+    }
+    return all;
+}
+
+/* The dead queue did not take it: the job is dropped as failed. */
+static void dead_refused(struct consumer *c, size_t k, int status)
+{
+    slice_release(&c->dead_puts[k].body);
+    job_ext_free(c->dead_puts[k].ext);
+    c->ended[c->dead_ended[k]].outcome = OUTCOME_FAILED;
+    uint32_t left_out;
+    if (log_limit_pass(&c->limit, 10, &left_out))
+        log_warning(c->subject, "queue %s did not take a failed job: %s (%u more not shown)",
+                    jobq_name(c->options.dead), pen_strerror(status), left_out);
+}
+
+/* False while the dead queue is full. */
+static bool flush_dead(struct consumer *c)
+{
+    if (c->dead_done == c->dead_count)
+        return true;
+    size_t n = c->dead_count - c->dead_done;
+    struct job_put *puts = c->dead_puts + c->dead_done;
+    int r = jobq_putter_put(c->dead, puts, n);
+    size_t decided = r < 0 ? n : (size_t)r;
+    for (size_t k = 0; k < decided; k++) {
+        int status = r < 0 ? r : puts[k].ret_status;
+        if (status < 0)
+            dead_refused(c, c->dead_done + k, status);
+    }
+    c->dead_done += decided;
+    return c->dead_done == c->dead_count;
+}
+
+static void settle(struct consumer *c)
+{
+    if (c->ended_count == 0)
+        return;
+    int r = jobq_settle(c->options.queue, c->ended, c->ended_count);
+    (void)BUG(r < 0); /* Every job in `ended` was in our hand. */
+    struct slice_releaser bodies = { 0 };
+    for (size_t k = 0; k < c->ended_count; k++) {
+        slice_releaser_add(&bodies, &c->ended[k].ret_body);
+        job_ext_free(c->ended[k].ret_ext);
+        list_push_back(&c->free_tasks, &c->ended_tasks[k]->free_node);
+    }
+    slice_releaser_end(&bodies);
+    count_add(&c->held, (uint64_t)0 - c->ended_count);
+    c->ended_count = c->dead_count = c->dead_done = 0;
+    count_set(&c->cpu_ns, (uint64_t)clock_thread_cpu().ns);
+}
+
+static void want_more(struct consumer *c)
+{
+    unsigned room = handler_room(c->handler);
+    unsigned spare = LIMIT_BATCH_ITEMS - c->in_hand - (unsigned)c->ended_count;
+    unsigned want = room < spare ? room : spare;
+    if (want > c->options.conf->budget)
+        want = (unsigned)c->options.conf->budget;
+    jobq_getter_want(c->getter, c->blocked || c->stopping ? 0 : want);
+}
+
+/* The end: the queue is empty or we must stop, nothing is in hand, the handler is closed, everything is settled. */
+static void end_if_over(struct consumer *c)
+{
+    if (c->in_hand > 0 || c->ended_count > 0)
+        return;
+    if ((c->over || c->stopping) && !c->closing) {
+        c->closing = true;
+        handler_close(c->handler, c->stopping);
+    }
+    if (c->handler_closed && !c->told) {
+        c->told = true;
+        jobq_getter_close(&c->getter);
+        part_tell(&c->part, PART_ENDED);
+    }
+}
+
+static void flush(struct consumer *c)
+{
+    bool sinks = flush_sinks(c);
+    bool dead = flush_dead(c);
+    c->blocked = !sinks || !dead;
+    if (!c->blocked)
+        settle(c);
+    if (c->getter != NULL && !c->over)
+        want_more(c);
+    end_if_over(c);
+}
+
+static void run_flush(struct pen_loop *loop, void *arg, int status)
+{
+    (void)loop;
+    if (status == 0)
+        flush(arg);
+}
+
+static void on_sink_room(void *arg)
+{
+    flush(arg);
+}
+
+static void on_dead_room(struct jobq_putter *putter, void *arg)
+{
+    (void)putter;
+    flush(arg);
+}
+
+/* ---- taking ---- */
+
+static void on_jobs(struct jobq_getter *getter, const struct job *jobs, size_t n, void *arg)
+{
+    (void)getter;
+    struct consumer *c = arg;
+    struct work *works[LIMIT_BATCH_ITEMS];
+    for (size_t k = 0; k < n; k++) {
+        struct task *t = CONTAINER_OF(list_take_front(&c->free_tasks), struct task, free_node);
+        t->job = jobs[k];
+        t->work = (struct work){ .body = jobs[k].body, .id = jobs[k].id };
+        works[k] = &t->work;
+    }
+    c->in_hand += (unsigned)n;
+    count_add(&c->held, n);
+    c->submitting = true;
+    handler_submit(c->handler, works, n);
+    c->submitting = false;
+    flush(c);
+}
+
+static void on_queue_end(struct jobq_getter *getter, void *arg)
+{
+    (void)getter;
+    struct consumer *c = arg;
+    c->over = true;
+    flush(c);
+}
+
+static void on_handler_room(void *arg)
+{
+    struct consumer *c = arg;
+    if (!c->over && c->getter != NULL)
+        want_more(c);
+}
+
+static void on_handler_closed(void *arg)
+{
+    struct consumer *c = arg;
+    c->handler_closed = true;
+    (void)loop_post(c->part.loop, &c->flush_post);
+}
+
+static void on_order(struct part *part, enum part_order order)
+{
+    struct consumer *c = CONTAINER_OF(part, struct consumer, part);
+    loop_assert_here(part->loop);
+    if (order != PART_STOP || c->stopping)
+        return;
+    c->stopping = true;
+    c->closing = true;
+    handler_close(c->handler, true);
+    flush(c);
+}
+
+static void start_taking(struct pen_loop *loop, void *arg, int status)
+{
+    (void)loop;
+    if (status == 0)
+        want_more(arg);
+}
+
+/* ---- making and freeing ---- */
+
+static int init_topic(struct consumer *c)
+{
+    const struct conf_consumer *conf = c->options.conf;
+    int r = topic_init(&c->topic, conf->topic, conf->queue, conf->name);
+    if (r < 0 || c->topic.varies || c->topic.text[0] == '\0' || c->options.publish == NULL)
+        return r;
+    int n = snprintf(c->static_head_text, sizeof c->static_head_text, "%s%s", c->topic.text,
+                     outlet_separator(c->options.publish));
+    c->static_head =
+        (struct slice){ .at = (const uint8_t *)c->static_head_text, .bytes = (uint32_t)n };
+    return 0;
+}
+
+static int init_tasks(struct consumer *c)
+{
+    c->tasks = calloc(LIMIT_BATCH_ITEMS, sizeof *c->tasks);
+    if (c->tasks == NULL)
+        return PEN_ENOMEM;
+    for (size_t k = 0; k < LIMIT_BATCH_ITEMS; k++)
+        list_push_back(&c->free_tasks, &c->tasks[k].free_node);
+    return 0;
+}
+
+static int attach_queues(struct consumer *c)
+{
+    struct jobq_getter_options getter = { .on_jobs = on_jobs, .on_shutdown = on_queue_end, .arg = c };
+    struct jobq_putter_options dead = { .on_room = on_dead_room, .arg = c };
+    int r = jobq_attach(c->options.queue, c->part.loop, &getter, &c->getter);
+    if (r == 0 && c->options.dead != NULL)
+        r = jobq_attach_putter(c->options.dead, c->part.loop, &dead, &c->dead);
+    return r;
+}
+
+static int attach_outlets(struct consumer *c)
+{
+    int r = 0;
+    size_t n = c->options.answers_count;
+    if (c->options.publish != NULL)
+        r = sink_new(c->options.publish, c->part.loop, on_sink_room, c, &c->publish);
+    c->answers = calloc(n + 1, sizeof *c->answers);
+    if (c->answers == NULL)
+        return PEN_ENOMEM;
+    for (size_t k = 0; k < n && r == 0; k++)
+        r = sink_new(c->options.answers[k], c->part.loop, on_sink_room, c, &c->answers[k]);
+    return r;
+}
+
+static int open_handler(struct consumer *c)
+{
+    static const struct handler_events events = { .on_done = on_done,
+                                                  .on_room = on_handler_room,
+                                                  .on_closed = on_handler_closed };
+    return handler_open(&c->options.conf->handler, c->part.loop, c->subject, &events, c, &c->handler);
+}
+
+int consumer_new(const struct consumer_options *options, struct consumer **ret_consumer)
+{
+    struct consumer *c = calloc(1, sizeof *c);
+    if (c == NULL)
+        return PEN_ENOMEM;
+    c->options = *options;
+    list_init(&c->free_tasks);
+    post_init(&c->flush_post, run_flush, c);
+    (void)snprintf(c->name, sizeof c->name, "%s/%u", options->conf->name, options->index);
+    (void)snprintf(c->subject, sizeof c->subject, "consumer %s", c->name);
+    struct part_options part = options->part;
+    part.name = c->name;
+    part.on_order = on_order;
+    int r = part_init(&c->part, &part);
+    if (r == 0)
+        r = init_topic(c);
+    if (r == 0)
+        r = init_tasks(c);
+    if (r == 0)
+        r = attach_queues(c);
+    if (r == 0)
+        r = attach_outlets(c);
+    if (r == 0)
+        r = open_handler(c);
+    if (r < 0) {
+        consumer_free(&c);
+        return r;
+    }
+    *ret_consumer = c;
+    return 0;
+}
+
+int consumer_start(struct consumer *c)
+{
+    int r = pen_loop_call_soon_threadsafe(c->part.loop, start_taking, c);
+    return r < 0 ? r : part_start(&c->part);
+}
+
+void consumer_free(struct consumer **consumer)
+{
+    struct consumer *c = *consumer;
+    if (c == NULL)
+        return;
+    handler_free(&c->handler);
+    jobq_getter_close(&c->getter);
+    jobq_putter_close(&c->dead);
+    sink_close(&c->publish);
+    for (size_t k = 0; c->answers != NULL && k < c->options.answers_count; k++)
+        sink_close(&c->answers[k]);
+    part_fini(&c->part);
+    free(c->answers);
+    free(c->tasks);
+    free(c);
+    *consumer = NULL;
+}
+
+/* ---- questions ---- */
+
+struct part *consumer_part(struct consumer *c)
+{
+    return &c->part;
+}
+
+const struct conf_consumer *consumer_conf(const struct consumer *c)
+{
+    return c->options.conf;
+}
+
+unsigned consumer_index(const struct consumer *c)
+{
+    return c->options.index;
+}
+
+void consumer_stats(const struct consumer *c, struct consumer_stats *ret_stats)
+{
+    *ret_stats = (struct consumer_stats){
+        .done = count_read(&c->done),
+        .failed = count_read(&c->failed),
+        .in_hand = count_read(&c->held),
+        .busy = { (int64_t)count_read(&c->cpu_ns) },
+    };
+    handler_stats(c->handler, &ret_stats->handler);
+}

@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Results travel in batches: one allocation, one queue slot and at most one wake-up for up to OUTLET_BATCH_ITEMS results.
+ * The queue's bound in bytes counts OUTLET_ITEM_BYTES a result and its payload, so many small results are bounded as
+ * hard as few large ones.
+ *
+ * Threads: struct outlet is the endpoint's loop's, struct sink the consumer's loop's; what is between them is a
+ * library queue.
+ */
+#include "flow/outlet.h"
+
+#include <stdlib.h>
+
+#include "base/check.h"
+
+enum {
+    OUTLET_BATCH_ITEMS = 64,
+    OUTLET_QUEUE_BATCHES = 65536, /* the queue's bound in items; the one in bytes is met long before */
+    OUTLET_PENDING_BATCHES = 16, /* taken from the queue and not yet sent */
+    SEND_FRAMES = 64,
+    SINK_BATCHES = LIMIT_BATCH_ITEMS
+};
+
+struct batch {
+    size_t n, next; /* next: the first that is not sent */
+    size_t bytes;   /* what it counts in the queue */
+    struct outlet_item at[OUTLET_BATCH_ITEMS];
+};
+
+struct outlet {
+    /* fixed after init */
+    struct outlet_options options;
+    struct pen_loop *loop;
+    struct pen_queue *queue;
+    struct endpoint *endpoint;
+    /* owner: loop */
+    struct pen_getter *getter;
+    struct batch *pending[OUTLET_PENDING_BATCHES];
+    size_t pending_count;
+    bool paused, over, closing, drained;
+    /* atomic: many writers */
+    struct count lost;
+};
+
+struct sink {
+    /* fixed after init */
+    struct outlet *outlet;
+    void (*on_room)(void *arg);
+    void *arg;
+    /* owner: the consumer's loop */
+    struct pen_putter *putter;
+    struct batch *open; /* in the making */
+    struct pen_item full[SINK_BATCHES];
+    size_t full_count;
+};
+
+/* ---- items and batches ---- */
+
+static size_t item_bytes(const struct outlet_item *i)
+{
+    return OUTLET_ITEM_BYTES + (size_t)i->head.bytes + i->body.bytes;
+}
+
+static void item_release(struct outlet_item *i)
+{
+    slice_release(&i->head);
+    slice_release(&i->body);
+    free(i->route);
+    i->route = NULL;
+}
+
+static void batch_free(struct batch *b)
+{
+    for (size_t k = b->next; k < b->n; k++)
+        item_release(&b->at[k]);
+    free(b);
+}
+
+/* A batch that will never be sent. */
+static void batch_lose(struct outlet *o, struct batch *b)
+{
+    (void)count_add_shared(&o->lost, b->n - b->next);
+    batch_free(b);
+}
+
+static void destroy_batch(void *ptr, void *arg)
+{
+    batch_lose(arg, ptr);
+}
+
+/* ---- the endpoint's side ---- */
+
+static void finish_if_over(struct outlet *o)
+{
+    if (!o->over || o->pending_count > 0 || o->drained)
+        return;
+    o->drained = true;
+    o->options.on_drained(o->options.arg);
+}
+
+/* Give the endpoint as much of one batch as it takes; true when that was all. */
+static bool send_batch(struct outlet *o, struct batch *b)
+{
+    while (b->next < b->n) {
+        struct parcel_frame frames[SEND_FRAMES];
+        size_t n = b->n - b->next < SEND_FRAMES ? b->n - b->next : SEND_FRAMES;
+        for (size_t k = 0; k < n; k++) {
+            const struct outlet_item *i = &b->at[b->next + k];
+            frames[k] = (struct parcel_frame){ .head = i->head, .body = i->body, .route = i->route };
+        }
+        size_t sent = endpoint_send(o->endpoint, frames, n);
+        for (size_t k = 0; k < sent; k++)
+            free(b->at[b->next + k].route);
+        b->next += sent;
+        if (sent < n)
+            return false;
+    }
+    return true;
+}
+
+static void forget_first_pending(struct outlet *o)
+{
+    check(pen_queue_task_done(o->queue, 1) == 0);
+    o->pending_count--;
+    for (size_t k = 0; k < o->pending_count; k++)
+        o->pending[k] = o->pending[k + 1];
+}
+
+static void send_pending(struct outlet *o)
+{
+    while (o->pending_count > 0 && send_batch(o, o->pending[0])) {
+        batch_free(o->pending[0]);
+        forget_first_pending(o);
+    }
+    bool wait = o->pending_count > 0;
+    if (wait != o->paused && o->getter != NULL) {
+        o->paused = wait;
+        if (wait)
+            pen_getter_pause(o->getter);
+        else
+            pen_getter_resume(o->getter);
+    }
+    finish_if_over(o);
+}
+
+static void on_batches(struct pen_getter *getter, const struct pen_item *items, size_t n, void *arg)
+{
+    (void)getter;
+    struct outlet *o = arg;
+    check(o->pending_count + n <= OUTLET_PENDING_BATCHES); /* It is paused while something is pending. */
+    for (size_t k = 0; k < n; k++)
+        o->pending[o->pending_count++] = items[k].ptr;
+    send_pending(o);
+}
+
+static void on_queue_end(struct pen_getter *getter, void *arg)
+{
+    (void)getter;
+    struct outlet *o = arg;
+    o->over = true;
+    finish_if_over(o);
+}
+
+void outlet_on_room(struct outlet *o)
+{
+    send_pending(o);
+}
+
+static void lose_pending(struct outlet *o)
+{
+    while (o->pending_count > 0) {
+        batch_lose(o, o->pending[0]);
+        forget_first_pending(o);
+    }
+}
+
+void outlet_close(struct outlet *o, bool immediate)
+{
+    pen_queue_shutdown(o->queue, immediate ? PEN_SHUTDOWN_IMMEDIATE : PEN_SHUTDOWN_GRACEFUL);
+    o->closing = true;
+    if (!immediate)
+        return;
+    lose_pending(o);
+    if (o->paused && o->getter != NULL) { /* The end of the queue comes as an event. */
+        o->paused = false;
+        pen_getter_resume(o->getter);
+    }
+}
+
+int outlet_new(const struct outlet_options *options, struct pen_loop *loop,
+               struct outlet **ret_outlet)
+{
+    struct outlet *o = calloc(1, sizeof *o);
+    if (o == NULL)
+        return PEN_ENOMEM;
+    o->options = *options;
+    o->loop = loop;
+    struct pen_queue_options q = { .items_max = OUTLET_QUEUE_BATCHES,
+                                   .bytes_max = options->bytes_max,
+                                   .destroy = destroy_batch,
+                                   .destroy_arg = o };
+    struct pen_getter_options g = { .budget = OUTLET_PENDING_BATCHES,
+                                    .on_items = on_batches,
+                                    .on_shutdown = on_queue_end,
+                                    .arg = o };
+    int r = pen_queue_new(&q, &o->queue);
+    if (r == 0)
+        r = pen_queue_attach(o->queue, loop, &g, &o->getter);
+    if (r < 0) {
+        pen_queue_free(&o->queue);
+        free(o);
+        return r;
+    }
+    *ret_outlet = o;
+    return 0;
+}
+
+void outlet_set_endpoint(struct outlet *o, struct endpoint *endpoint)
+{
+    o->endpoint = endpoint;
+}
+
+void outlet_free(struct outlet **outlet)
+{
+    struct outlet *o = *outlet;
+    if (o == NULL)
+        return;
+    lose_pending(o);
+    pen_getter_close(&o->getter);
+    pen_queue_free(&o->queue);
+    free(o);
+    *outlet = NULL;
+}
+
+enum conf_framing outlet_framing(const struct outlet *o)
+{
+    return o->options.framing;
+}
+
+const char *outlet_separator(const struct outlet *o)
+{
+    return o->options.separator;
+}
+
+void outlet_stats(struct outlet *o, struct outlet_stats *ret_stats)
+{
+    struct pen_queue_stats s;
+    pen_queue_stats(o->queue, &s);
+    *ret_stats = (struct outlet_stats){ .waiting_bytes = s.bytes, .lost = count_read(&o->lost) };
+}
+
+/* ---- a lone answer ---- */
+
+void outlet_answer(struct outlet *o, const struct route *route, struct slice body)
+{
+    struct batch *b = malloc(sizeof *b);
+    struct route *copy = malloc(sizeof *copy);
+    if (b == NULL || copy == NULL) {
+        free(b);
+        free(copy);
+        slice_release(&body);
+        (void)count_add_shared(&o->lost, 1);
+        return;
+    }
+    *copy = *route;
+    b->n = 1;
+    b->next = 0;
+    b->at[0] = (struct outlet_item){ .body = body, .route = copy };
+    b->bytes = item_bytes(&b->at[0]);
+    if (pen_queue_put(o->queue, b, b->bytes, PEN_NOW) < 0)
+        batch_lose(o, b);
+}
+
+/* ---- the consumer's side ---- */
+
+static void on_putter_event(struct pen_putter *putter, void *arg)
+{
+    (void)putter;
+    struct sink *s = arg;
+    s->on_room(s->arg);
+}
+
+int sink_new(struct outlet *outlet, struct pen_loop *loop, void (*on_room)(void *arg), void *arg,
+             struct sink **ret_sink)
+{
+    struct sink *s = calloc(1, sizeof *s);
+    if (s == NULL)
+        return PEN_ENOMEM;
+    s->outlet = outlet;
+    s->on_room = on_room;
+    s->arg = arg;
+    struct pen_putter_options p = { .on_room = on_putter_event,
+                                    .on_shutdown = on_putter_event,
+                                    .arg = s };
+    int r = pen_queue_attach_putter(outlet->queue, loop, &p, &s->putter);
+    if (r < 0) {
+        free(s);
+        return r;
+    }
+    *ret_sink = s;
+    return 0;
+}
+
+struct outlet *sink_outlet(const struct sink *s)
+{
+    return s->outlet;
+}
+
+static void seal_open(struct sink *s)
+{
+    if (s->open == NULL)
+        return;
+    check(s->full_count < SINK_BATCHES);
+    s->full[s->full_count++] = (struct pen_item){ .ptr = s->open, .bytes = s->open->bytes };
+    s->open = NULL;
+}
+
+int sink_add(struct sink *s, const struct outlet_item *item)
+{
+    size_t bytes = item_bytes(item);
+    uint64_t max = s->outlet->options.bytes_max;
+    if (bytes > max)
+        return PEN_ETOOBIG;
+    if (s->open != NULL && (s->open->n == OUTLET_BATCH_ITEMS || s->open->bytes + bytes > max / 4))
+        seal_open(s);
+    if (s->open == NULL) {
+        s->open = malloc(sizeof *s->open);
+        if (s->open == NULL)
+            return PEN_ENOMEM;
+        s->open->n = s->open->next = s->open->bytes = 0;
+    }
+    s->open->at[s->open->n++] = *item;
+    s->open->bytes += bytes;
+    return 0;
+}
+
+static void lose_all(struct sink *s)
+{
+    for (size_t k = 0; k < s->full_count; k++)
+        batch_lose(s->outlet, s->full[k].ptr);
+    s->full_count = 0;
+}
+
+enum sink_result sink_flush(struct sink *s)
+{
+    seal_open(s);
+    if (s->full_count == 0)
+        return SINK_SENT;
+    int put = pen_putter_put(s->putter, s->full, s->full_count);
+    if (put < 0) {
+        (void)BUG(put != PEN_ESHUTDOWN); /* Sizes were checked when the items were added. */
+        lose_all(s);
+        return SINK_GONE;
+    }
+    s->full_count -= (size_t)put;
+    for (size_t k = 0; k < s->full_count; k++)
+        s->full[k] = s->full[k + (size_t)put];
+    return s->full_count == 0 ? SINK_SENT : SINK_WAIT;
+}
+
+void sink_close(struct sink **sink)
+{
+    struct sink *s = *sink;
+    if (s == NULL)
+        return;
+    seal_open(s);
+    lose_all(s);
+    pen_putter_close(&s->putter);
+    free(s);
+    *sink = NULL;
+}

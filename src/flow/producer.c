@@ -1,0 +1,467 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Frames become puts in runs: as many as decode, one lock hold. A frame that does not decode ends a run, is answered and
+ * counted, and the next run begins behind it; so a frame that the queue leaves to us is exactly one that the endpoint
+ * keeps.
+ *
+ * Thread: the producer's loop.
+ */
+#include "flow/producer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "flow/answer.h"
+#include "obs/log.h"
+#include "proto/json.h"
+
+struct producer {
+    /* fixed after init */
+    struct part part;
+    const struct conf_producer *conf;
+    struct outlet *replies; /* NULL unless reply: result */
+    /* owner: loop */
+    struct endpoint *endpoint;
+    struct jobq_putter *putter;
+    struct job_put puts[LIMIT_BATCH_ITEMS];
+    bool finishing, stopping;
+    struct log_limit limit;
+    /* atomic: counters of the loop */
+    struct count accepted, refused, malformed, paused;
+};
+
+static bool answers(const struct producer *p)
+{
+    return p->conf->pattern == PATTERN_REP;
+}
+
+/* Send one answer on our own loop; a rep endpoint always takes it. */
+static void send_answer(struct producer *p, const struct route *route, int made, struct slice body)
+{
+    if (made < 0) {
+        log_error(p->part.subject, "an answer could not be made: %s", pen_strerror(made));
+        return;
+    }
+    struct parcel_frame frame = { .body = body, .route = route };
+    if (endpoint_send(p->endpoint, &frame, 1) == 0)
+        slice_release(&body);
+}
+
+static void tell_receipt(struct producer *p, const struct route *route, uint64_t id)
+{
+    struct slice body = { 0 };
+    int r = answer_receipt(p->conf->framing, id, &body);
+    send_answer(p, route, r, body);
+}
+
+static void tell_failure(struct producer *p, const struct route *route, int error, const char *text)
+{
+    if (!answers(p))
+        return;
+    struct slice body = { 0 };
+    int r = answer_failure(p->conf->framing, error, text, &body);
+    send_answer(p, route, r, body);
+}
+
+/* ---- decoding ---- */
+
+/* The attributes of a frame that are more than its payload; *ret_ext stays NULL when there are none. */
+static int make_ext(struct producer *p, const struct frame *f, char *key, struct job_ext **ret_ext)
+{
+    bool wants_result = p->replies != NULL;
+    *ret_ext = NULL;
+    if (!wants_result && key == NULL)
+        return 0;
+    struct job_ext *e = calloc(1, sizeof *e);
+    if (e == NULL)
+        return PEN_ENOMEM;
+    e->key = key;
+    if (wants_result) {
+        e->origin = p->replies;
+        e->route = f->route;
+    }
+    *ret_ext = e;
+    return 0;
+}
+
+static int decode_json(struct producer *p, const struct frame *f, struct job_put *ret_put,
+                       char *text, size_t size)
+{
+    struct json_put j;
+    int r = json_put_decode(f->body.at, f->body.bytes, &j, text, size);
+    if (r < 0)
+        return r;
+    if (j.queue != NULL && strcmp(j.queue, p->conf->queue) != 0) {
+        (void)snprintf(text, size, "this endpoint feeds queue %s, not %.63s", p->conf->queue,
+                       j.queue);
+        r = PEN_ENOENT;
+    }
+    if (r == 0)
+        r = make_ext(p, f, j.key, &ret_put->ext);
+    if (r == 0) {
+        ret_put->body = j.body; /* Moved out, with the key. */
+        j.body = (struct slice){ 0 };
+        j.key = NULL;
+    }
+    json_put_fini(&j);
+    return r;
+}
+
+/* A frame as a put. Raw: the put borrows the frame's slice until the queue has decided. */
+static int decode(struct producer *p, const struct frame *f, struct job_put *ret_put, char *text,
+                  size_t size)
+{
+    *ret_put = (struct job_put){ 0 };
+    text[0] = '\0';
+    if (p->conf->framing == FRAMING_JSON)
+        return decode_json(p, f, ret_put, text, size);
+    ret_put->body = f->body;
+    return make_ext(p, f, NULL, &ret_put->ext);
+}
+
+/* What decode() made and nobody took. */
+static void undo(struct producer *p, struct job_put *put)
+{
+    if (p->conf->framing == FRAMING_JSON)
+        slice_release(&put->body);
+    job_ext_free(put->ext);
+}
+
+/* ---- putting ---- */
+
+/* The queue has decided on this one. */
+static void decided(struct producer *p, struct frame *f, struct job_put *put)
+{
+    bool json = p->conf->framing == FRAMING_JSON;
+    if (put->ret_status == 0) {
+        count_add(&p->accepted, 1);
+        if (answers(p) && p->replies == NULL)
+            tell_receipt(p, &f->route, put->ret_id);
+        if (json)
+            slice_release(&f->body);
+        return;
+    }
+    count_add(&p->refused, 1);
+    tell_failure(p, &f->route, put->ret_status, NULL);
+    undo(p, put);
+    slice_release(&f->body);
+}
+
+static void malformed(struct producer *p, struct frame *f, int error, const char *text)
+{
+    count_add(&p->malformed, 1);
+    tell_failure(p, &f->route, error, text);
+    uint32_t left_out;
+    if (log_limit_pass(&p->limit, 10, &left_out))
+        log_warning(p->part.subject, "malformed message of %u bytes: %s (%u more not shown)",
+                    f->body.bytes, text[0] != '\0' ? text : pen_strerror(error), left_out);
+    slice_release(&f->body);
+}
+
+/* The queue ended under us: a drain that became immediate. What we still have is refused. */
+static void refuse_all(struct producer *p, struct frame *frames, struct job_put *puts, size_t n)
+{
+    for (size_t k = 0; k < n; k++) {
+        puts[k].ret_status = PEN_EDRAINING;
+        decided(p, &frames[k], &puts[k]);
+    }
+}
+
+/* Put one run; returns how many frames are decided. */
+static size_t put_run(struct producer *p, struct frame *frames, size_t n)
+{
+    if (n == 0)
+        return 0;
+    int r = jobq_putter_put(p->putter, p->puts, n);
+    if (r < 0) {
+        refuse_all(p, frames, p->puts, n);
+        return n;
+    }
+    for (size_t k = 0; k < (size_t)r; k++)
+        decided(p, &frames[k], &p->puts[k]);
+    for (size_t k = (size_t)r; k < n; k++)
+        undo(p, &p->puts[k]);
+    return (size_t)r;
+}
+
+/* Decode a run of frames and put it. *ret_short: the queue is full and the rest must be kept. */
+static size_t take_run(struct producer *p, struct frame *frames, size_t n, bool *ret_short)
+{
+    char text[LIMIT_ERROR_TEXT_BYTES];
+    int error = 0;
+    size_t run = 0;
+    while (run < n && run < LIMIT_BATCH_ITEMS) {
+        error = decode(p, &frames[run], &p->puts[run], text, sizeof text);
+        if (error < 0)
+            break;
+        run++;
+    }
+    size_t taken = put_run(p, frames, run);
+    *ret_short = taken < run;
+    if (taken == run && error < 0) {
+        malformed(p, &frames[taken], error, text);
+        taken++;
+    }
+    return taken;
+}
+
+static size_t on_frames(struct endpoint *e, struct frame *frames, size_t n, void *arg)
+{
+    (void)e;
+    struct producer *p = arg;
+    size_t taken = 0;
+    bool is_short = false;
+    while (taken < n && !is_short)
+        taken += take_run(p, frames + taken, n - taken, &is_short);
+    count_set(&p->paused, is_short);
+    return taken;
+}
+
+static void on_queue_room(struct jobq_putter *putter, void *arg)
+{
+    (void)putter;
+    struct producer *p = arg;
+    count_set(&p->paused, 0);
+    if (!p->stopping)
+        endpoint_resume(p->endpoint);
+}
+
+/* ---- the endpoint's other events ---- */
+
+static void on_room(struct endpoint *e, void *arg)
+{
+    (void)e;
+    struct producer *p = arg;
+    if (p->replies != NULL)
+        outlet_on_room(p->replies);
+}
+
+static void on_read_end(struct endpoint *e, void *arg)
+{
+    (void)e;
+    struct producer *p = arg;
+    if (p->finishing)
+        return;
+    p->finishing = true;
+    jobq_putter_close(&p->putter);
+    part_tell(&p->part, PART_FINISHED);
+}
+
+static void on_closed(struct endpoint *e, void *arg)
+{
+    (void)e;
+    struct producer *p = arg;
+    part_tell(&p->part, PART_ENDED);
+}
+
+static void on_replies_drained(void *arg)
+{
+    struct producer *p = arg;
+    endpoint_close(p->endpoint, p->stopping);
+}
+
+/* ---- orders ---- */
+
+static void stop(struct producer *p)
+{
+    p->stopping = true;
+    endpoint_pause(p->endpoint);
+    if (p->replies != NULL)
+        outlet_close(p->replies, true);
+    endpoint_close(p->endpoint, true);
+    if (!p->finishing) {
+        p->finishing = true;
+        jobq_putter_close(&p->putter);
+        part_tell(&p->part, PART_FINISHED);
+    }
+}
+
+static void on_order(struct part *part, enum part_order order)
+{
+    struct producer *p = CONTAINER_OF(part, struct producer, part);
+    loop_assert_here(part->loop);
+    if (order == PART_FINISH && !p->finishing)
+        endpoint_finish_reading(p->endpoint);
+    else if (order == PART_CLOSE && p->replies != NULL)
+        outlet_close(p->replies, false);
+    else if (order == PART_CLOSE)
+        endpoint_close(p->endpoint, false);
+    else if (order == PART_STOP)
+        stop(p);
+}
+
+static void start_reading(struct pen_loop *loop, void *arg, int status)
+{
+    (void)loop;
+    struct producer *p = arg;
+    if (status == 0)
+        endpoint_resume(p->endpoint);
+}
+
+/* ---- making and freeing ---- */
+
+static enum sp_pattern sp_pattern_of(enum conf_pattern pattern)
+{
+    switch (pattern) {
+    case PATTERN_REP:
+        return SP_REP;
+    case PATTERN_SUB:
+        return SP_SUB;
+    case PATTERN_BUS:
+        return SP_BUS;
+    case PATTERN_PAIR:
+        return SP_PAIR;
+    case PATTERN_LINES:
+        return SP_LINES;
+    default:
+        return SP_PULL;
+    }
+}
+
+static int open_endpoint(struct producer *p, char *text, size_t size)
+{
+    const struct conf_producer *c = p->conf;
+    bool lines = c->pattern == PATTERN_LINES;
+    static const struct endpoint_events events = { .on_frames = on_frames,
+                                                   .on_room = on_room,
+                                                   .on_read_end = on_read_end,
+                                                   .on_closed = on_closed };
+    struct endpoint_options options = {
+        .loop = p->part.loop,
+        .events = &events,
+        .arg = p,
+        .name = p->part.subject,
+        .pattern = sp_pattern_of(c->pattern),
+        .listen = c->listen.at,
+        .connect = c->connect.at,
+        .topics = c->topics.at,
+        .path = c->path,
+        .message_max = lines ? c->line_max : c->message_max,
+        .receive_buffer = c->receive_buffer,
+        .send_buffer = c->receive_buffer,
+        .ipc_mode = c->ipc_mode,
+        .linger = c->linger,
+    };
+    return endpoint_open(&options, text, size, &p->endpoint);
+}
+
+static int open_replies(struct producer *p)
+{
+    if (!answers(p) || p->conf->reply != REPLY_RESULT)
+        return 0;
+    struct outlet_options options = { .bytes_max = p->conf->reply_bytes_max,
+                                      .framing = p->conf->framing,
+                                      .separator = "",
+                                      .on_drained = on_replies_drained,
+                                      .arg = p };
+    return outlet_new(&options, p->part.loop, &p->replies);
+}
+
+int producer_new(const struct producer_options *options, char *text, size_t size,
+                 struct producer **ret_producer)
+{
+    struct producer *p = calloc(1, sizeof *p);
+    if (p == NULL)
+        return PEN_ENOMEM;
+    p->conf = options->conf;
+    struct part_options part = options->part;
+    part.on_order = on_order;
+    struct jobq_putter_options putter = { .on_room = on_queue_room, .arg = p };
+    int r = part_init(&p->part, &part);
+    if (r == 0)
+        r = open_replies(p);
+    if (r == 0)
+        r = jobq_attach_putter(options->queue, p->part.loop, &putter, &p->putter);
+    text[0] = '\0';
+    if (r == 0)
+        r = open_endpoint(p, text, size);
+    if (r == 0 && p->replies != NULL)
+        outlet_set_endpoint(p->replies, p->endpoint);
+    if (r < 0) {
+        producer_free(&p);
+        return r;
+    }
+    *ret_producer = p;
+    return 0;
+}
+
+int producer_start(struct producer *p)
+{
+    int r = pen_loop_call_soon_threadsafe(p->part.loop, start_reading, p);
+    return r < 0 ? r : part_start(&p->part);
+}
+
+void producer_free(struct producer **producer)
+{
+    struct producer *p = *producer;
+    if (p == NULL)
+        return;
+    outlet_free(&p->replies);
+    jobq_putter_close(&p->putter);
+    endpoint_free(&p->endpoint);
+    part_fini(&p->part);
+    free(p);
+    *producer = NULL;
+}
+
+/* ---- questions ---- */
+
+struct part *producer_part(struct producer *p)
+{
+    return &p->part;
+}
+
+struct outlet *producer_replies(struct producer *p)
+{
+    return p->replies;
+}
+
+const struct conf_producer *producer_conf(const struct producer *p)
+{
+    return p->conf;
+}
+
+void producer_stats(const struct producer *p, struct producer_stats *ret_stats)
+{
+    *ret_stats = (struct producer_stats){
+        .accepted = count_read(&p->accepted),
+        .refused = count_read(&p->refused),
+        .malformed = count_read(&p->malformed),
+        .paused = count_read(&p->paused) != 0,
+    };
+    endpoint_stats(p->endpoint, &ret_stats->endpoint);
+    struct outlet_stats outlet = { 0 };
+    if (p->replies != NULL)
+        outlet_stats(p->replies, &outlet);
+    ret_stats->replies_lost = outlet.lost;
+}
+
+/* ---- drops ---- */
+
+static void tell_dropped(const struct job_dropped *job)
+{
+    static const int errors[DROP_REASONS] = { [DROP_OLDEST] = PEN_EDROPPED,
+                                              [DROP_NEWEST] = PEN_EDROPPED,
+                                              [DROP_PURGED] = PEN_EDROPPED,
+                                              [DROP_FAILED] = PEN_EHANDLER,
+                                              [DROP_SHUTDOWN] = PEN_EDRAINING };
+    struct outlet *to = job->ext->origin;
+    struct slice body = { 0 };
+    if (answer_failure(outlet_framing(to), errors[job->reason], NULL, &body) == 0)
+        outlet_answer(to, &job->ext->route, body);
+}
+
+void producer_on_dropped(struct jobq *q, struct job_dropped *jobs, size_t n, void *arg)
+{
+    (void)q;
+    (void)arg;
+    struct slice_releaser bodies = { 0 };
+    for (size_t k = 0; k < n; k++) {
+        if (jobs[k].ext != NULL && jobs[k].ext->origin != NULL)
+            tell_dropped(&jobs[k]);
+        slice_releaser_add(&bodies, &jobs[k].body);
+        job_ext_free(jobs[k].ext);
+    }
+    slice_releaser_end(&bodies);
+}

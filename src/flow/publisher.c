@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Thread: the publisher's loop.
+ */
+#include "flow/publisher.h"
+
+#include <stdlib.h>
+
+struct publisher {
+    /* fixed after init */
+    struct part part;
+    const struct conf_publisher *conf;
+    struct outlet *outlet;
+    /* owner: loop */
+    struct endpoint *endpoint;
+    bool stopping;
+};
+
+static void on_room(struct endpoint *e, void *arg)
+{
+    (void)e;
+    struct publisher *p = arg;
+    outlet_on_room(p->outlet);
+}
+
+static void on_closed(struct endpoint *e, void *arg)
+{
+    (void)e;
+    struct publisher *p = arg;
+    part_tell(&p->part, PART_ENDED);
+}
+
+static void on_drained(void *arg)
+{
+    struct publisher *p = arg;
+    endpoint_close(p->endpoint, p->stopping);
+}
+
+static void on_order(struct part *part, enum part_order order)
+{
+    struct publisher *p = CONTAINER_OF(part, struct publisher, part);
+    loop_assert_here(part->loop);
+    if (order == PART_CLOSE) {
+        outlet_close(p->outlet, false);
+    } else if (order == PART_STOP) {
+        p->stopping = true;
+        outlet_close(p->outlet, true);
+        endpoint_close(p->endpoint, true);
+    }
+}
+
+static enum sp_pattern sp_pattern_of(enum conf_pattern pattern)
+{
+    switch (pattern) {
+    case PATTERN_PUB:
+        return SP_PUB;
+    case PATTERN_BUS:
+        return SP_BUS;
+    case PATTERN_PAIR:
+        return SP_PAIR;
+    default:
+        return SP_PUSH;
+    }
+}
+
+static int open_endpoint(struct publisher *p, char *text, size_t size)
+{
+    static const struct endpoint_events events = { .on_room = on_room, .on_closed = on_closed };
+    const struct conf_publisher *c = p->conf;
+    struct endpoint_options options = {
+        .loop = p->part.loop,
+        .events = &events,
+        .arg = p,
+        .name = p->part.subject,
+        .pattern = sp_pattern_of(c->pattern),
+        .listen = c->listen.at,
+        .connect = c->connect.at,
+        .message_max = 64 * 1024, /* Peers of these patterns have nothing to say. */
+        .send_buffer = c->send_buffer,
+        .ipc_mode = c->ipc_mode,
+        .linger = c->linger,
+    };
+    return endpoint_open(&options, text, size, &p->endpoint);
+}
+
+int publisher_new(const struct publisher_options *options, char *text, size_t size,
+                  struct publisher **ret_publisher)
+{
+    struct publisher *p = calloc(1, sizeof *p);
+    if (p == NULL)
+        return PEN_ENOMEM;
+    p->conf = options->conf;
+    struct part_options part = options->part;
+    part.on_order = on_order;
+    struct outlet_options outlet = { .bytes_max = p->conf->bytes_max,
+                                     .framing = p->conf->framing,
+                                     .separator = p->conf->separator,
+                                     .on_drained = on_drained,
+                                     .arg = p };
+    text[0] = '\0';
+    int r = part_init(&p->part, &part);
+    if (r == 0)
+        r = outlet_new(&outlet, p->part.loop, &p->outlet);
+    if (r == 0)
+        r = open_endpoint(p, text, size);
+    if (r < 0) {
+        publisher_free(&p);
+        return r;
+    }
+    outlet_set_endpoint(p->outlet, p->endpoint);
+    *ret_publisher = p;
+    return 0;
+}
+
+int publisher_start(struct publisher *p)
+{
+    return part_start(&p->part);
+}
+
+void publisher_free(struct publisher **publisher)
+{
+    struct publisher *p = *publisher;
+    if (p == NULL)
+        return;
+    outlet_free(&p->outlet);
+    endpoint_free(&p->endpoint);
+    part_fini(&p->part);
+    free(p);
+    *publisher = NULL;
+}
+
+struct part *publisher_part(struct publisher *p)
+{
+    return &p->part;
+}
+
+struct outlet *publisher_outlet(struct publisher *p)
+{
+    return p->outlet;
+}
+
+const struct conf_publisher *publisher_conf(const struct publisher *p)
+{
+    return p->conf;
+}
+
+void publisher_stats(const struct publisher *p, struct publisher_stats *ret_stats)
+{
+    outlet_stats(p->outlet, &ret_stats->outlet);
+    endpoint_stats(p->endpoint, &ret_stats->endpoint);
+}
