@@ -1,4 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 
 penstockd_SOURCES += \
-	%reldir%/main.c
+	%reldir%/control.c \
+	%reldir%/daemon.h \
+	%reldir%/drain.c \
+	%reldir%/graph.c \
+	%reldir%/main.c \
+	%reldir%/options.c %reldir%/options.h \
+	%reldir%/signals.c \
+	%reldir%/status.c \
+	%reldir%/watchdog.c

@@ -1,16 +1,130 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * penstockd: the daemon. For now it tells what it is.
+ * penstockd: the daemon, in the foreground. Boot, run MAIN's loop, end.
  */
 #include <penstock/version.h>
 #include <stdio.h>
-#include <string.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "daemon/daemon.h"
+#include "daemon/options.h"
+#include "obs/log.h"
+#include "plat/notify.h"
+
+static int check_only(const char *file)
+{
+    struct conf *conf;
+    int r = conf_load(file, stderr, &conf);
+    if (r < 0)
+        return r == PEN_ENOMEM ? EXIT_INTERNAL : EXIT_BAD_CONFIG;
+    conf_free(&conf);
+    printf("%s: ok\n", file);
+    return EXIT_OK;
+}
+
+static int dump_only(const char *file)
+{
+    struct conf *conf;
+    int r = conf_load(file, stderr, &conf);
+    if (r < 0)
+        return r == PEN_ENOMEM ? EXIT_INTERNAL : EXIT_BAD_CONFIG;
+    r = conf_dump(conf, stdout);
+    conf_free(&conf);
+    if (r < 0 || fflush(stdout) != 0) {
+        fprintf(stderr, "penstockd: the dump could not be written\n");
+        return EXIT_INTERNAL;
+    }
+    return EXIT_OK;
+}
+
+/* Sockets, programs and threads; then the service manager is told. */
+static int boot(struct daemon *d, int *ret_code)
+{
+    *ret_code = EXIT_INTERNAL;
+    int r = pen_loop_new(&(struct pen_loop_options){ .name = "main" }, &d->main);
+    if (r == 0)
+        r = signals_open(d);
+    if (r < 0) {
+        log_error("penstockd", "cannot make the main loop: %s", pen_strerror(r));
+        return r;
+    }
+    r = graph_build(d, ret_code);
+    if (r < 0)
+        return r;
+    r = control_open(d);
+    if (r < 0) {
+        *ret_code = r == PEN_ENOMEM ? EXIT_INTERNAL : EXIT_CANNOT_START;
+        return r;
+    }
+    *ret_code = EXIT_CANNOT_START;
+    return graph_start(d);
+}
+
+static int run(const struct conf *conf)
+{
+    struct daemon d = { .conf = conf, .started = pen_now() };
+    d.sample.at = d.started;
+    int code;
+    int r = boot(&d, &code);
+    if (r == 0) {
+        log_notice("penstockd",
+                   "%s ready: %zu producers, %zu queues, %zu consumer threads, "
+                   "%zu publishers",
+                   pen_version(), conf->producers_count, conf->queues_count,
+                   d.graph.consumers_count, conf->publishers_count);
+        watchdog_tell(&d, "READY=1\n");
+        watchdog_start(&d);
+        r = pen_loop_run(d.main);
+        code = r == 0 ? EXIT_OK : EXIT_INTERNAL;
+        daemon_log_end(&d);
+    }
+    pen_timer_cancel(&d.drain_timer);
+    pen_timer_cancel(&d.last_timer);
+    pen_timer_cancel(&d.watchdog_timer);
+    graph_free(&d);
+    control_free(&d);
+    signals_close(&d);
+    pen_loop_free(&d.main);
+    return code;
+}
+
+static int load_and_run(const struct daemon_options *options)
+{
+    struct conf *conf;
+    int r = conf_load(options->config, stderr, &conf);
+    if (r < 0)
+        return r == PEN_ENOMEM ? EXIT_INTERNAL : EXIT_BAD_CONFIG;
+    log_init(options->level, options->format);
+    notify_init();
+    signals_block();
+    umask(0077); /* Sockets get their own mode after bind. */
+    int code = run(conf);
+    conf_free(&conf);
+    return code;
+}
 
 int main(int argc, char **argv)
 {
-    printf("penstockd %s\n", pen_version());
-    if (argc > 1 && strcmp(argv[1], "-VV") == 0) {
-        fputs(PEN_CONFIGURE_SUMMARY, stdout);
+    struct daemon_options options;
+    if (!daemon_options_parse(argc, argv, &options))
+        return EXIT_BAD_USAGE;
+    switch (options.action) {
+    case ACTION_HELP:
+        daemon_options_print_help();
+        return EXIT_OK;
+    case ACTION_VERSION:
+    case ACTION_SUMMARY:
+        printf("penstockd (Penstock) %s\n", pen_version());
+        if (options.action == ACTION_SUMMARY)
+            fputs(PEN_CONFIGURE_SUMMARY, stdout);
+        return EXIT_OK;
+    case ACTION_CHECK:
+        return check_only(options.config);
+    case ACTION_DUMP:
+        return dump_only(options.config);
+    case ACTION_RUN:
+        break;
     }
-    return 0;
+    return load_and_run(&options);
 }

@@ -524,6 +524,7 @@ int consumer_new(const struct consumer_options *options, struct consumer **ret_c
         consumer_free(&c);
         return r;
     }
+    c->options.answers = NULL; /* It was borrowed; the sinks know their outlets. */
     *ret_consumer = c;
     return 0;
 }

@@ -3,6 +3,8 @@
 # Random commands against a naive model: add a program's name to model_tests.
 
 model_tests =
+model_tests += %reldir%/broker_model
 
 check_PROGRAMS += $(model_tests)
 TESTS += $(model_tests)
+LONG_TESTS += %reldir%/broker_model

@@ -5,6 +5,7 @@
 unit_tests =
 unit_tests += %reldir%/test_base
 unit_tests += %reldir%/test_conf
+unit_tests += %reldir%/test_broker %reldir%/test_loop
 unit_tests += %reldir%/test_json %reldir%/test_control
 unit_tests += %reldir%/test_log %reldir%/test_proc %reldir%/test_handler %reldir%/test_exec_proto
 unit_tests += %reldir%/test_endpoint_nn %reldir%/test_lines

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * From the configuration to running parts. Order matters twice: consumers need the outlets of publishers and producers,
+ * so those are made first; and what takes messages is started before what brings them in.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/daemon.h"
+#include "daemon/options.h"
+#include "obs/log.h"
+
+static const enum broker_policy policies[] = { [WHEN_FULL_BLOCK] = BROKER_BLOCK,
+                                               [WHEN_FULL_REJECT] = BROKER_REJECT,
+                                               [WHEN_FULL_DROP_OLDEST] = BROKER_DROP_OLDEST,
+                                               [WHEN_FULL_DROP_NEWEST] = BROKER_DROP_NEWEST };
+
+static struct part_options part_options(struct daemon *d, const char *kind, const char *name)
+{
+    return (struct part_options){
+        .kind = kind, .name = name, .main = d->main, .on_news = daemon_on_news, .arg = d
+    };
+}
+
+static int build_queues(struct daemon *d)
+{
+    for (size_t i = 0; i < d->conf->queues_count; i++) {
+        const struct conf_queue *c = &d->conf->queues[i];
+        struct jobq_options options = {
+            .name = c->name,
+            .limits = { .items_max = (uint32_t)c->items_max,
+                        .bytes_max = c->bytes_max,
+                        .policy = policies[c->when_full] },
+            .on_dropped = producer_on_dropped,
+            .arg = d,
+        };
+        int r = jobq_new(&options, &d->graph.queues[i]);
+        if (r < 0) {
+            log_error("penstockd", "queue %s: %s", c->name, pen_strerror(r));
+            return r;
+        }
+    }
+    return 0;
+}
+
+static void log_failure(const char *kind, const char *name, int error, const char *text)
+{
+    log_error("penstockd", "%s %s: %s", kind, name, text[0] != '\0' ? text : pen_strerror(error));
+}
+
+static int build_publishers(struct daemon *d)
+{
+    for (size_t i = 0; i < d->conf->publishers_count; i++) {
+        const struct conf_publisher *c = &d->conf->publishers[i];
+        struct publisher_options options = { .conf = c,
+                                             .part = part_options(d, "publisher", c->name) };
+        char text[LIMIT_ERROR_TEXT_BYTES];
+        int r = publisher_new(&options, text, sizeof text, &d->graph.publishers[i]);
+        if (r < 0) {
+            log_failure("publisher", c->name, r, text);
+            return r;
+        }
+    }
+    return 0;
+}
+
+static int build_producers(struct daemon *d)
+{
+    for (size_t i = 0; i < d->conf->producers_count; i++) {
+        const struct conf_producer *c = &d->conf->producers[i];
+        struct producer_options options = { .conf = c,
+                                            .queue = graph_queue(d, c->queue),
+                                            .part = part_options(d, "producer", c->name) };
+        char text[LIMIT_ERROR_TEXT_BYTES];
+        int r = producer_new(&options, text, sizeof text, &d->graph.producers[i]);
+        if (r < 0) {
+            log_failure("producer", c->name, r, text);
+            return r;
+        }
+    }
+    return 0;
+}
+
+/* The outlets of all producers that feed a queue and want its results; ret_outlets has room for all producers. */
+static size_t answers_of(const struct daemon *d, const char *queue, struct outlet **ret_outlets)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < d->conf->producers_count; i++) {
+        struct outlet *o = producer_replies(d->graph.producers[i]);
+        if (o != NULL && strcmp(d->conf->producers[i].queue, queue) == 0)
+            ret_outlets[n++] = o;
+    }
+    return n;
+}
+
+static struct outlet *publisher_named(const struct daemon *d, const char *name)
+{
+    for (size_t i = 0; name != NULL && i < d->conf->publishers_count; i++)
+        if (strcmp(d->conf->publishers[i].name, name) == 0)
+            return publisher_outlet(d->graph.publishers[i]);
+    return NULL;
+}
+
+static int build_consumer(struct daemon *d, const struct conf_consumer *c, struct outlet **answers,
+                          size_t answers_count)
+{
+    struct consumer_options options = {
+        .conf = c,
+        .queue = graph_queue(d, c->queue),
+        .dead = c->on_failure == ON_FAILURE_DEAD ? graph_queue(d, c->dead) : NULL,
+        .publish = publisher_named(d, c->publish),
+        .answers = answers,
+        .answers_count = answers_count,
+        .part = part_options(d, "consumer", c->name),
+    };
+    for (uint64_t t = 0; t < c->threads; t++) {
+        options.index = (unsigned)t;
+        int r = consumer_new(&options, &d->graph.consumers[d->graph.consumers_count]);
+        if (r < 0) {
+            log_failure("consumer", c->name, r, "");
+            return r;
+        }
+        d->graph.consumers_count++;
+    }
+    return 0;
+}
+
+static int build_consumers(struct daemon *d)
+{
+    struct outlet **answers = calloc(d->conf->producers_count + 1, sizeof *answers);
+    int r = answers != NULL ? 0 : PEN_ENOMEM;
+    for (size_t i = 0; i < d->conf->consumers_count && r == 0; i++) {
+        const struct conf_consumer *c = &d->conf->consumers[i];
+        r = build_consumer(d, c, answers, answers_of(d, c->queue, answers));
+    }
+    free(answers);
+    return r;
+}
+
+static size_t count_threads(const struct conf *c)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < c->consumers_count; i++)
+        n += c->consumers[i].threads;
+    return n;
+}
+
+static int make_arrays(struct daemon *d)
+{
+    struct graph *g = &d->graph;
+    const struct conf *c = d->conf;
+    g->queues = calloc(c->queues_count + 1, sizeof *g->queues);
+    g->queues_closed = calloc(c->queues_count + 1, sizeof *g->queues_closed);
+    g->producers = calloc(c->producers_count + 1, sizeof *g->producers);
+    g->producers_closed = calloc(c->producers_count + 1, sizeof *g->producers_closed);
+    g->publishers = calloc(c->publishers_count + 1, sizeof *g->publishers);
+    g->publishers_closed = calloc(c->publishers_count + 1, sizeof *g->publishers_closed);
+    g->consumers = calloc(count_threads(c) + 1, sizeof *g->consumers);
+    bool all = g->queues != NULL && g->queues_closed != NULL && g->producers != NULL &&
+               g->producers_closed != NULL && g->publishers != NULL &&
+               g->publishers_closed != NULL && g->consumers != NULL;
+    return all ? 0 : PEN_ENOMEM;
+}
+
+int graph_build(struct daemon *d, int *ret_code)
+{
+    int r = make_arrays(d);
+    if (r == 0)
+        r = build_queues(d);
+    if (r == 0)
+        r = build_publishers(d);
+    if (r == 0)
+        r = build_producers(d);
+    if (r == 0)
+        r = build_consumers(d);
+    if (r < 0)
+        *ret_code = r == PEN_ENOMEM || r == PEN_EINTERNAL ? EXIT_INTERNAL : EXIT_CANNOT_START;
+    return r;
+}
+
+int graph_start(struct daemon *d)
+{
+    struct graph *g = &d->graph;
+    int r = 0;
+    for (size_t i = 0; i < d->conf->publishers_count && r == 0; i++)
+        r = publisher_start(g->publishers[i]);
+    for (size_t i = 0; i < g->consumers_count && r == 0; i++)
+        r = consumer_start(g->consumers[i]);
+    for (size_t i = 0; i < d->conf->producers_count && r == 0; i++)
+        r = producer_start(g->producers[i]);
+    if (r < 0)
+        log_error("penstockd", "a thread could not be started: %s", pen_strerror(r));
+    return r;
+}
+
+static void join_part(struct part *part, void *arg)
+{
+    (void)arg;
+    part_join(part);
+}
+
+void graph_free(struct daemon *d)
+{
+    struct graph *g = &d->graph;
+    if (g->consumers == NULL)
+        return;
+    graph_each_part(g, d->conf, join_part, NULL);
+    for (size_t i = 0; i < g->consumers_count; i++)
+        consumer_free(&g->consumers[i]);
+    for (size_t i = 0; i < d->conf->producers_count; i++)
+        producer_free(&g->producers[i]);
+    for (size_t i = 0; i < d->conf->publishers_count; i++)
+        publisher_free(&g->publishers[i]);
+    for (size_t i = 0; i < d->conf->queues_count; i++)
+        jobq_free(&g->queues[i]);
+    free(g->queues);
+    free(g->queues_closed);
+    free(g->producers);
+    free(g->producers_closed);
+    free(g->publishers);
+    free(g->publishers_closed);
+    free(g->consumers);
+    *g = (struct graph){ 0 };
+}
+
+void graph_each_part(struct graph *g, const struct conf *conf,
+                     void (*fn)(struct part *part, void *arg), void *arg)
+{
+    for (size_t i = 0; i < conf->producers_count; i++)
+        if (g->producers[i] != NULL)
+            fn(producer_part(g->producers[i]), arg);
+    for (size_t i = 0; i < g->consumers_count; i++)
+        fn(consumer_part(g->consumers[i]), arg);
+    for (size_t i = 0; i < conf->publishers_count; i++)
+        if (g->publishers[i] != NULL)
+            fn(publisher_part(g->publishers[i]), arg);
+}
+
+struct jobq *graph_queue(const struct daemon *d, const char *name)
+{
+    for (size_t i = 0; i < d->conf->queues_count; i++)
+        if (strcmp(d->conf->queues[i].name, name) == 0)
+            return d->graph.queues[i];
+    return NULL;
+}
+
+struct totals graph_totals(const struct daemon *d)
+{
+    struct totals t = { .at = pen_now() };
+    for (size_t i = 0; i < d->conf->producers_count; i++) {
+        struct producer_stats s;
+        producer_stats(d->graph.producers[i], &s);
+        t.in += s.accepted;
+    }
+    for (size_t i = 0; i < d->graph.consumers_count; i++) {
+        struct consumer_stats s;
+        consumer_stats(d->graph.consumers[i], &s);
+        t.out += s.done;
+        t.failed += s.failed;
+    }
+    return t;
+}

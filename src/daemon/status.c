@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What `penstock status` and `penstock queues` are told. Jansson's packing calls return NULL when memory is out, and NULL
+ * spreads to the whole document, so one check at the end is enough.
+ */
+#include <inttypes.h>
+#include <jansson.h>
+#include <penstock/version.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/daemon.h"
+#include "proto/json_value.h"
+
+#define INT(n) ((json_int_t)(n))
+
+void status_sample(struct daemon *d)
+{
+    struct totals now = graph_totals(d);
+    double s = (double)mono_since(now.at, d->sample.at).ns / NS_PER_S;
+    if (s < 1.0)
+        return;
+    d->rates = (struct rates){ .in = (double)(now.in - d->sample.in) / s,
+                               .out = (double)(now.out - d->sample.out) / s,
+                               .failed = (double)(now.failed - d->sample.failed) / s };
+    d->sample = now;
+}
+
+static json_t *producer_json(const struct producer *p)
+{
+    struct producer_stats s;
+    producer_stats(p, &s);
+    const struct conf_producer *c = producer_conf(p);
+    return json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "name", c->name,
+                     "pattern", conf_pattern_word(c->pattern), "queue", c->queue, "in",
+                     INT(s.accepted), "bytes_in", INT(s.endpoint.bytes_in), "refused",
+                     INT(s.refused), "malformed", INT(s.malformed + s.endpoint.malformed),
+                     "too_big", INT(s.endpoint.too_big), "replies_lost", INT(s.replies_lost),
+                     "peers", INT(s.endpoint.peers), "paused", s.paused);
+}
+
+static json_t *thread_json(const struct consumer *c)
+{
+    struct consumer_stats s;
+    consumer_stats(c, &s);
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "done", INT(s.done), "failed",
+                     INT(s.failed), "in_hand", INT(s.in_hand), "busy_ms", INT(s.busy.ns / 1000000),
+                     "started", INT(s.handler.started), "crashed", INT(s.handler.crashed),
+                     "timeouts", INT(s.handler.timeouts));
+}
+
+static const char *handler_word(const struct conf_handler *h)
+{
+    static const char *const words[] = {
+        [BUILTIN_PASS] = "pass", [BUILTIN_SUM_SQUARES] = "sum_squares", [BUILTIN_SLEEP] = "sleep"
+    };
+    return h->builtin == BUILTIN_NONE ? h->exec.at[0] : words[h->builtin];
+}
+
+static json_t *consumer_json(const struct daemon *d, const struct conf_consumer *conf)
+{
+    json_t *threads = json_array();
+    for (size_t i = 0; i < d->graph.consumers_count; i++)
+        if (consumer_conf(d->graph.consumers[i]) == conf &&
+            json_array_append_new(threads, thread_json(d->graph.consumers[i])) < 0) {
+            json_decref(threads);
+            return NULL;
+        }
+    return json_pack("{s:s, s:s, s:s, s:o}", "name", conf->name, "queue", conf->queue, "handler",
+                     handler_word(&conf->handler), "threads", threads);
+}
+
+static json_t *publisher_json(const struct publisher *p)
+{
+    struct publisher_stats s;
+    publisher_stats(p, &s);
+    const struct conf_publisher *c = publisher_conf(p);
+    return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "name", c->name, "pattern",
+                     conf_pattern_word(c->pattern), "out", INT(s.endpoint.frames_out), "bytes_out",
+                     INT(s.endpoint.bytes_out), "waiting_bytes", INT(s.outlet.waiting_bytes),
+                     "lost", INT(s.outlet.lost), "dropped",
+                     INT(s.endpoint.dropped_no_peer + s.endpoint.dropped_error), "peers",
+                     INT(s.endpoint.peers));
+}
+
+static json_t *queue_json(const struct conf_queue *c, struct jobq *q)
+{
+    struct jobq_stats s;
+    jobq_stats(q, &s);
+    const struct broker_ledger *g = &s.ledger;
+    json_t *dropped = json_object();
+    for (int k = 0; k < DROP_REASONS; k++)
+        if (json_object_set_new(dropped, drop_reason_word((enum drop_reason)k),
+                                json_integer(INT(g->dropped[k]))) < 0) {
+            json_decref(dropped);
+            return NULL;
+        }
+    return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:I, s:b}",
+                     "name", c->name, "state",
+                     s.shut     ? "shutdown"
+                     : s.paused ? "paused"
+                                : "open",
+                     "ready", INT(g->ready), "in_hand", INT(g->in_hand), "bytes", INT(g->bytes),
+                     "max_items", INT(c->items_max), "max_bytes", INT(c->bytes_max), "items_high",
+                     INT(g->items_high), "accepted", INT(g->accepted), "done", INT(g->done), "dead",
+                     INT(g->dead), "dropped", dropped, "refused", INT(g->refused), "ledger_holds",
+                     s.ledger_holds);
+}
+
+/* All queues, or the one of that name. */
+static json_t *queues_json(const struct daemon *d, const char *name)
+{
+    json_t *queues = json_array();
+    for (size_t i = 0; i < d->conf->queues_count; i++) {
+        const struct conf_queue *c = &d->conf->queues[i];
+        if (name[0] != '\0' && strcmp(c->name, name) != 0)
+            continue;
+        if (json_array_append_new(queues, queue_json(c, d->graph.queues[i])) < 0) {
+            json_decref(queues);
+            return NULL;
+        }
+    }
+    return queues;
+}
+
+static int to_slice(json_t *document, struct slice *ret_slice)
+{
+    return document != NULL ? json_to_slice(document, ret_slice) : PEN_ENOMEM;
+}
+
+static json_t *parts_json(const struct daemon *d)
+{
+    json_t *producers = json_array(), *consumers = json_array(), *publishers = json_array();
+    int r = 0;
+    for (size_t i = 0; i < d->conf->producers_count; i++)
+        r |= json_array_append_new(producers, producer_json(d->graph.producers[i]));
+    for (size_t i = 0; i < d->conf->consumers_count; i++)
+        r |= json_array_append_new(consumers, consumer_json(d, &d->conf->consumers[i]));
+    for (size_t i = 0; i < d->conf->publishers_count; i++)
+        r |= json_array_append_new(publishers, publisher_json(d->graph.publishers[i]));
+    json_t *parts = json_pack("{s:o, s:o, s:o}", "producers", producers, "consumers", consumers,
+                              "publishers", publishers);
+    if (r != 0) {
+        json_decref(parts);
+        return NULL;
+    }
+    return parts;
+}
+
+int status_encode(struct daemon *d, struct slice *ret_slice)
+{
+    status_sample(d);
+    double uptime = (double)mono_since(pen_now(), d->started).ns / NS_PER_S;
+    json_t *status =
+        json_pack("{s:b, s:s, s:i, s:s, s:f, s:{s:f, s:f, s:f}, s:o}", "ok", 1, "version",
+                  pen_version(), "pid", (int)getpid(), "state", daemon_state_word(d->state),
+                  "uptime_s", uptime, "rates", "in", d->rates.in, "out", d->rates.out, "failed",
+                  d->rates.failed, "queues", queues_json(d, ""));
+    json_t *parts = parts_json(d);
+    if (status != NULL && (parts == NULL || json_object_update(status, parts) < 0)) {
+        json_decref(status);
+        status = NULL;
+    }
+    json_decref(parts);
+    return to_slice(status, ret_slice);
+}
+
+int queues_encode(const struct daemon *d, const char *name, struct slice *ret_slice)
+{
+    if (name[0] != '\0' && graph_queue(d, name) == NULL)
+        return PEN_ENOENT;
+    return to_slice(json_pack("{s:b, s:o}", "ok", 1, "queues", queues_json(d, name)), ret_slice);
+}
