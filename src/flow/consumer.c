@@ -493,7 +493,12 @@ static int open_handler(struct consumer *c)
     static const struct handler_events events = { .on_done = on_done,
                                                   .on_room = on_handler_room,
                                                   .on_closed = on_handler_closed };
-    return handler_open(&c->options.conf->handler, c->part.loop, c->subject, &events, c, &c->handler);
+    struct handler_options options = { .conf = &c->options.conf->handler,
+                                       .loop = c->part.loop,
+                                       .name = c->subject,
+                                       .events = &events,
+                                       .arg = c };
+    return handler_open(&options, &c->handler);
 }
 
 int consumer_new(const struct consumer_options *options, struct consumer **ret_consumer)
