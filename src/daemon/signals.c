@@ -72,7 +72,8 @@ int signals_open(struct daemon *d)
     sigset_t set;
     handled(&set);
     s->fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    int r = s->fd < 0 ? -errno : io_open(&s->io, d->main, s->fd, IO_READ, on_signals, d);
+    int r = s->fd < 0 ? -errno
+                      : io_open(&s->io, d->main, (struct io_watch){ s->fd, IO_READ }, on_signals, d);
     if (r < 0) {
         if (s->fd >= 0)
             close(s->fd);

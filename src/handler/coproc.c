@@ -487,13 +487,13 @@ static void on_end(struct io *io, unsigned ready, void *arg)
 static int watch(struct coproc *c)
 {
     struct pen_loop *loop = c->exec->handler.loop;
-    int r = io_open(&c->io_pid, loop, c->proc.fd_pid, IO_READ, on_end, c);
+    int r = io_open(&c->io_pid, loop, (struct io_watch){ c->proc.fd_pid, IO_READ }, on_end, c);
     if (r == 0)
-        r = io_open(&c->io_in, loop, c->proc.fd_in, WATCH_IN, on_in, c);
+        r = io_open(&c->io_in, loop, (struct io_watch){ c->proc.fd_in, WATCH_IN }, on_in, c);
     if (r == 0)
-        r = io_open(&c->io_out, loop, c->proc.fd_out, IO_READ, on_out, c);
+        r = io_open(&c->io_out, loop, (struct io_watch){ c->proc.fd_out, IO_READ }, on_out, c);
     if (r == 0)
-        r = io_open(&c->io_err, loop, c->proc.fd_err, IO_READ, on_err, c);
+        r = io_open(&c->io_err, loop, (struct io_watch){ c->proc.fd_err, IO_READ }, on_err, c);
     return r;
 }
 

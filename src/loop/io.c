@@ -33,14 +33,14 @@ static bool wants_any(unsigned want)
     return (want & (IO_READ | IO_WRITE)) != 0;
 }
 
-int io_open(struct io *io, struct pen_loop *loop, int fd, unsigned want, io_fn fn, void *arg)
+int io_open(struct io *io, struct pen_loop *loop, struct io_watch watch, io_fn fn, void *arg)
 {
     loop_assert_here(loop);
-    *io = (struct io){ .loop = loop, .fd = fd, .want = want, .fn = fn, .arg = arg };
-    io->event = event_new(loop_event_base(loop), fd, event_flags(want), on_event, io);
+    *io = (struct io){ .loop = loop, .fd = watch.fd, .want = watch.want, .fn = fn, .arg = arg };
+    io->event = event_new(loop_event_base(loop), io->fd, event_flags(io->want), on_event, io);
     if (io->event == NULL)
         return PEN_ENOMEM;
-    if (wants_any(want) && event_add(io->event, NULL) != 0) {
+    if (wants_any(io->want) && event_add(io->event, NULL) != 0) {
         int error = errno != 0 ? -errno : PEN_EINVAL;
         event_free(io->event);
         io->event = NULL;

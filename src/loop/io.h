@@ -37,9 +37,14 @@ struct io {
     void *arg;
 };
 
-/* Call fn whenever the descriptor is ready for what is wanted (level-triggered unless IO_EDGE), until
- * io_close(). want may be 0. PEN_ENOMEM or a negated errno. On the loop's thread or before it runs. */
-int io_open(struct io *io, struct pen_loop *loop, int fd, unsigned want, io_fn fn, void *arg)
+struct io_watch {
+    int fd;
+    unsigned want; /* IO_..., may be 0 */
+};
+
+/* Call fn whenever the descriptor is ready for what is wanted (level-triggered unless IO_EDGE), until io_close().
+ * PEN_ENOMEM or a negated errno. On the loop's thread or before it runs. */
+int io_open(struct io *io, struct pen_loop *loop, struct io_watch watch, io_fn fn, void *arg)
     MUST_CHECK;
 /* Change what is wanted; cannot fail for a descriptor that is open. */
 void io_want(struct io *io, unsigned want);

@@ -219,7 +219,7 @@ static int reopen_fifo(struct lines *l)
     io_close(&l->io);
     close(l->fd);
     l->fd = fd;
-    return io_open(&l->io, l->base.loop, fd, 0, on_readable, l);
+    return io_open(&l->io, l->base.loop, (struct io_watch){ fd, 0 }, on_readable, l);
 }
 
 /* After the last line was taken. */
@@ -359,7 +359,7 @@ static int open_source(struct lines *l)
         return l->fd;
     int r = find_way(l->fd, l->path == NULL, &l->way);
     if (r == 0 && l->way != WAY_SLICES)
-        r = io_open(&l->io, l->base.loop, l->fd, 0, on_readable, l);
+        r = io_open(&l->io, l->base.loop, (struct io_watch){ l->fd, 0 }, on_readable, l);
     if (r < 0 && l->path != NULL)
         close(l->fd);
     return r;

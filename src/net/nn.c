@@ -538,7 +538,7 @@ static int open_io(struct nn_endpoint *n, struct io *io, int option, io_fn fn)
     size_t bytes = sizeof fd;
     if (nn_getsockopt(n->socket, NN_SOL_SOCKET, option, &fd, &bytes) < 0)
         return -nn_errno();
-    return io_open(io, n->base.loop, fd, 0, fn, n);
+    return io_open(io, n->base.loop, (struct io_watch){ fd, 0 }, fn, n);
 }
 
 static int open_socket(struct nn_endpoint *n, const struct opening *o)

@@ -4,3 +4,7 @@
 
 check_PROGRAMS += %reldir%/coproc
 %canon_reldir%_coproc_LDADD =
+
+# A libnanomsg client for load.
+check_PROGRAMS += %reldir%/spload
+%canon_reldir%_spload_LDADD = $(LIBNANOMSG_LIBS)
