@@ -227,14 +227,15 @@ int stream_recv(struct stream *s, mono_t deadline)
     }
 }
 
-/* With one peer over tcp a writable socket proves that the system has everything, and tcp delivers
- * what the system has. With more the socket tells of one of them only, a publisher's tells nothing,
- * and over ipc libnanomsg drops what it has not read when its peer closes. */
+/* With one puller over tcp a writable socket proves that the system has everything, and tcp delivers
+ * what the system has. With more the socket tells of one of them only; where peers send too, closing
+ * with something unread resets the connection; and over ipc libnanomsg drops what it has not read when
+ * its peer closes. */
 static bool delivery_is_certain(const struct stream *s, unsigned peers)
 {
     const struct option_list *lists[] = { &s->o->bind, &s->o->connect };
     char url[OPTIONS_URL_BYTES];
-    if (peers != 1 || (s->client.pattern != PATTERN_PUSH && s->client.pattern != PATTERN_PAIR))
+    if (peers != 1 || s->client.pattern != PATTERN_PUSH)
         return false;
     for (size_t l = 0; l < 2; l++)
         for (size_t i = 0; i < lists[l]->n; i++)
