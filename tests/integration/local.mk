@@ -3,6 +3,7 @@
 # The real programs, driven by scripts: add an executable script's name to integration_tests.
 
 integration_tests = \
+	%reldir%/cli \
 	%reldir%/hardening \
 	%reldir%/man-lint \
 	%reldir%/service \

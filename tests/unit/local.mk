@@ -4,6 +4,10 @@
 
 unit_tests =
 unit_tests += %reldir%/test_base
+unit_tests += %reldir%/test_cli_format
+%canon_reldir%_test_cli_format_SOURCES = \
+	%reldir%/test_cli_format.c \
+	src/cli/format.c src/cli/human.c src/cli/say.c src/cli/signals.c src/cli/source.c src/cli/table.c
 unit_tests += %reldir%/test_conf
 unit_tests += %reldir%/test_broker %reldir%/test_loop
 unit_tests += %reldir%/test_json %reldir%/test_control
