@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 
 dist_doc_DATA += \
+	README.md \
 	%reldir%/architecture.md

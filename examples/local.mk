@@ -6,4 +6,5 @@ dist_examples_DATA = \
 	%reldir%/squares.yaml \
 	%reldir%/stanzas.yaml
 dist_examples_SCRIPTS = \
+	%reldir%/demo \
 	%reldir%/stanza-worker

@@ -4,8 +4,12 @@
 
 integration_tests = \
 	%reldir%/cli \
+	%reldir%/demo \
+	%reldir%/examples \
 	%reldir%/hardening \
 	%reldir%/man-lint \
+	%reldir%/man-options \
+	%reldir%/readme \
 	%reldir%/service \
 	%reldir%/stanza-worker
 
@@ -15,6 +19,9 @@ integration_tests += \
 	%reldir%/conf-tables
 check_PROGRAMS += %reldir%/conf_tool
 EXTRA_DIST += %reldir%/conf
+
+# What the scripts in Python share.
+EXTRA_DIST += %reldir%/daemon.py
 
 dist_check_SCRIPTS += $(integration_tests)
 TESTS += $(integration_tests)
