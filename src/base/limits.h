@@ -24,6 +24,7 @@ enum {
     LIMIT_RESTART_FIRST_MS = 10, /* first pause before a co-process is started again; it doubles */
     LIMIT_HANDLER_GRACE_MS = 2000, /* for a co-process to end by end-of-file, and again by SIGTERM */
     LIMIT_HANDLER_LEAVE_MS = 1000, /* for a co-process to end after it closed its input or output */
+    LIMIT_HANDLER_UNTAKEN = 5, /* processes that may be lost before reading a message; then it fails */
     LIMIT_HANDLER_STDERR_LINE_BYTES = 8 * 1024,
     LIMIT_HANDLER_STDERR_LINES_PER_S = 100,
     LIMIT_LOG_LINE_BYTES = 8 * 1024, /* a line of the log; the rest is cut */

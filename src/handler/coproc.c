@@ -15,9 +15,14 @@
  * words come before the log's line on the death. What is left of the group is killed then, before
  * the pid is given back.
  *
- * Output in state IDLE was asked for by nobody: the process is out of step, and its next answer
- * would be taken for the wrong message's, so it is a fault. It is looked for once more when a
- * message is handed over.
+ * Output that nobody asked for is a fault: the process is out of step, and its next answer would be
+ * taken for the wrong message's. That is what comes in state IDLE, what is there already when a
+ * message is handed over, and what comes while all of the request still stands in the pipe.
+ *
+ * A message of which the process has not read a byte has not been in its hands, whatever became of
+ * the process; so one that ends after an answer, as many do after their thousandth, does not take
+ * the next message with it. Such a message waits for another process (exec_hand_on()), but not for
+ * ever: see LIMIT_HANDLER_UNTAKEN.
  *
  * The process cannot block the loop: all descriptors are non-blocking, and each event reads or
  * writes once. It cannot fill the memory either: what is kept of an answer is bounded by
@@ -116,6 +121,28 @@ static void fail_work(struct coproc *c, int error, const char *reason)
         handler_fail(&c->exec->handler, work, error, reason);
 }
 
+/* The pipe into the process, which outlives it, still holds all that was written of the request. */
+static bool is_untaken(const struct coproc *c)
+{
+    int unread;
+    return ioctl(c->proc.fd_in, FIONREAD, &unread) == 0 && (size_t)unread == c->sent_bytes;
+}
+
+/* The process is lost to the work. */
+static void fail_or_hand_on(struct coproc *c, bool untaken, int error, const char *reason)
+{
+    struct work *work = c->work;
+    if (work == NULL)
+        return;
+    if (!untaken || work->untaken == LIMIT_HANDLER_UNTAKEN) {
+        fail_work(c, error, reason);
+        return;
+    }
+    work->untaken++;
+    list_push_back(&c->exec->waiting, &take_work(c)->node);
+    c->exec->waiting_count++;
+}
+
 static void kill_now(struct coproc *c)
 {
     coproc_set_state(c, COPROC_DYING);
@@ -133,9 +160,10 @@ static void fault(struct coproc *c, int error, const char *reason)
         count_add(&h->timeouts, 1);
     else if (error == PEN_EMALFORMED)
         count_add(&h->malformed, 1);
+    bool untaken = error == PEN_EMALFORMED && c->work != NULL && is_untaken(c);
     tell(c, "pid %d: %s; it is killed", (int)c->proc.pid, reason);
     kill_now(c);
-    fail_work(c, error, reason);
+    fail_or_hand_on(c, untaken, error, reason);
 }
 
 /* ---- grace ---- */
@@ -147,6 +175,13 @@ static void arm(struct coproc *c, span_t after)
 {
     if (pen_loop_call_later(c->exec->handler.loop, &c->timer, after, on_timer, c) < 0)
         on_timer(c->exec->handler.loop, c, 0);
+}
+
+/* Every callback's last call: nothing may be touched after it. */
+static void event_ends(struct coproc *c)
+{
+    exec_hand_on(c->exec);
+    handler_leave(&c->exec->handler);
 }
 
 /* One of its pipes has ended, which is how an end of the process shows first. */
@@ -196,9 +231,7 @@ static void finish_work(struct coproc *c, const struct exec_found *found)
     if (c->state == COPROC_BUSY) {
         pen_timer_cancel(&c->timer);
         coproc_set_state(c, COPROC_IDLE);
-        if (c->exec->closing)
-            shut(c);
-        else if (c->in_closed)
+        if (c->in_closed)
             leave(c);
     }
     if (r < 0)
@@ -234,7 +267,7 @@ static void look_for_answer(struct coproc *c)
     size_t bytes = buf_bytes(&c->buf);
     if (bytes == 0)
         return;
-    if (c->work == NULL) {
+    if (c->work == NULL || is_untaken(c)) {
         fault_unasked(c, bytes);
         return;
     }
@@ -298,7 +331,7 @@ static void on_out(struct io *io, unsigned ready, void *arg)
         discard_output(c);
     else
         read_answer(c);
-    handler_leave(&c->exec->handler);
+    event_ends(c);
 }
 
 /* ---- requests ---- */
@@ -342,7 +375,7 @@ static void on_in(struct io *io, unsigned ready, void *arg)
         c->in_closed = true; /* It may have closed its input and answer yet. */
     else
         send_more(c);
-    handler_leave(&c->exec->handler);
+    event_ends(c);
 }
 
 void coproc_give(struct coproc *c, struct work *work)
@@ -437,11 +470,16 @@ static void start_later(struct coproc *c, span_t pause)
         log_error(name_of(c), "a co-process is not started again: %s", pen_strerror(PEN_ENOMEM));
 }
 
+static bool is_needed(const struct coproc *c)
+{
+    return !c->exec->closing || c->exec->waiting_count > 0;
+}
+
 /* It has ended without being asked to. */
 static void ended_by_itself(struct coproc *c, pid_t pid, const char *how)
 {
     count_add(&c->exec->handler.crashed, 1);
-    if (c->exec->closing) {
+    if (!is_needed(c)) {
         tell(c, "pid %d %s", (int)pid, how);
         return;
     }
@@ -456,15 +494,15 @@ static void ended(struct coproc *c, pid_t pid, struct proc_end end)
 {
     char how[PROC_END_TEXT_BYTES], reason[LIMIT_ERROR_TEXT_BYTES];
     enum coproc_state was = c->state;
+    bool untaken = c->work != NULL && is_untaken(c);
     close_all(c);
     coproc_set_state(c, COPROC_DOWN);
-    (void)proc_end_text(end, how);
+    (void)snprintf(reason, sizeof reason, "handler %s", proc_end_text(end, how));
+    fail_or_hand_on(c, untaken, end.signalled ? PEN_ECRASHED : PEN_EEXITED, reason);
     if (was == COPROC_LEAVING)
         ended_by_itself(c, pid, how);
-    else if (!c->exec->closing)
+    else if (is_needed(c))
         start_later(c, next_pause(c));
-    (void)snprintf(reason, sizeof reason, "handler %s", how);
-    fail_work(c, end.signalled ? PEN_ECRASHED : PEN_EEXITED, reason);
 }
 
 static void on_end(struct io *io, unsigned ready, void *arg)
@@ -479,7 +517,7 @@ static void on_end(struct io *io, unsigned ready, void *arg)
     if (proc_reap(&c->proc, &end) == 0)
         ended(c, pid, end);
     /* Otherwise a debugger has it; we are called again once that lets go. */
-    handler_leave(&c->exec->handler);
+    event_ends(c);
 }
 
 /* ---- starting ---- */
@@ -552,7 +590,7 @@ static void on_timer(struct pen_loop *loop, void *arg, int status)
         terminate(c);
     else if (c->state == COPROC_TERMINATING)
         kill_now(c);
-    handler_leave(&c->exec->handler);
+    event_ends(c);
 }
 
 /* ---- opening and closing ---- */

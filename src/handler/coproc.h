@@ -50,6 +50,8 @@ struct exec {
     /* owner: loop */
     struct list idle; /* of struct coproc */
     unsigned idle_count, down_count;
+    struct list waiting; /* of struct work: those that a lost process had not taken */
+    unsigned waiting_count;
     bool closing;
     uint64_t jitter;          /* state of the generator */
     struct log_limit trouble; /* of what the log is told about all of them */
@@ -62,9 +64,13 @@ void coproc_init(struct coproc *c, struct exec *exec);
 int coproc_start(struct coproc *c) MUST_CHECK;
 /* An IDLE one gets a work that exec_request_check() has passed. */
 void coproc_give(struct coproc *c, struct work *work);
-/* Towards DOWN, for good: see handler_close(). */
+/* Towards DOWN, for good: see handler_close(). May come several times. */
 void coproc_close(struct coproc *c, bool immediate);
 /* Kill it and wait for its end, if it is there. */
 void coproc_fini(struct coproc *c);
+
+/* In exec.c: give what waits to whoever is idle; when the handler is closing and nothing waits
+ * any more, send the idle ones home. */
+void exec_hand_on(struct exec *x);
 
 #endif

@@ -31,6 +31,7 @@ static int exec_open(struct handler *h)
 {
     struct exec *x = (struct exec *)h;
     list_init(&x->idle);
+    list_init(&x->waiting);
     x->count = (unsigned)h->conf->processes;
     x->down_count = x->count;
     x->jitter = (uint64_t)clock_mono().ns;
@@ -48,7 +49,30 @@ static int exec_open(struct handler *h)
 
 static unsigned exec_room(const struct handler *h)
 {
-    return ((const struct exec *)h)->idle_count;
+    const struct exec *x = (const struct exec *)h;
+    return x->idle_count > x->waiting_count ? x->idle_count - x->waiting_count : 0;
+}
+
+static void give_to_idle(struct exec *x, struct work *work)
+{
+    check(!list_empty(&x->idle));
+    coproc_give(CONTAINER_OF(x->idle.next, struct coproc, idle_node), work);
+}
+
+static struct work *take_waiting(struct exec *x)
+{
+    x->waiting_count--;
+    return CONTAINER_OF(list_take_front(&x->waiting), struct work, node);
+}
+
+void exec_hand_on(struct exec *x)
+{
+    while (x->waiting_count > 0 && x->idle_count > 0)
+        give_to_idle(x, take_waiting(x));
+    if (!x->closing || x->waiting_count > 0)
+        return;
+    for (unsigned i = 0; i < x->count; i++)
+        coproc_close(&x->coprocs[i], false);
 }
 
 static void exec_submit(struct handler *h, struct work *work)
@@ -60,16 +84,19 @@ static void exec_submit(struct handler *h, struct work *work)
         handler_fail(h, work, r, reason);
         return;
     }
-    check(!list_empty(&x->idle));
-    coproc_give(CONTAINER_OF(x->idle.next, struct coproc, idle_node), work);
+    give_to_idle(x, work);
+    exec_hand_on(x);
 }
 
 static void exec_close(struct handler *h, bool immediate)
 {
     struct exec *x = (struct exec *)h;
     x->closing = true;
-    for (unsigned i = 0; i < x->count; i++)
-        coproc_close(&x->coprocs[i], immediate);
+    for (unsigned i = 0; immediate && i < x->count; i++)
+        coproc_close(&x->coprocs[i], true);
+    while (immediate && x->waiting_count > 0)
+        handler_fail(h, take_waiting(x), PEN_ECANCELED, "the handler was closed");
+    exec_hand_on(x);
 }
 
 static bool exec_ended(const struct handler *h)

@@ -102,6 +102,7 @@ void handler_submit(struct handler *h, struct work **works, size_t n)
         h->promised--;
         h->in_hand++;
         works[i]->started = pen_loop_now(h->loop);
+        works[i]->untaken = 0;
         list_init(&works[i]->node);
         if (h->phase == HANDLER_OPEN)
             h->kind->submit(h, works[i]);

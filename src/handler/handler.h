@@ -23,7 +23,8 @@ struct work {
     uint64_t id;
     /* the handler's while in hand */
     struct list node;
-    mono_t started; /* when it was handed over */
+    mono_t started;   /* when it was handed over */
+    unsigned untaken; /* exec: processes that were lost before they had read a byte of it */
 };
 
 struct handler;

@@ -16,6 +16,7 @@
  *   stubborn    ignores SIGTERM and the end of its input
  *   polite      ignores the end of its input, says goodbye on standard error at SIGTERM
  *   gated FILE  first waits until somebody opens the FIFO
+ *   deserter FILE  waits so too, then exits with status 3
  *   lingering   leaves a descendant that holds all of its descriptors
  */
 #include <errno.h>
@@ -201,6 +202,10 @@ static void start_in_mode(char **argv)
         signal(SIGTERM, say_goodbye);
     if (mode_is(argv, "gated"))
         wait_at(argv[3]);
+    if (mode_is(argv, "deserter")) {
+        wait_at(argv[3]);
+        exit(3);
+    }
     if (mode_is(argv, "lingering"))
         leave_descendant();
     if (mode_is(argv, "chatty"))
