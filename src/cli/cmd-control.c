@@ -142,10 +142,10 @@ static void print_done(const struct options *o, const json_t *answer)
     const json_t *purged = json_object_get(answer, "purged");
     switch (o->command->id) {
     case COMMAND_DRAIN:
-        (void)puts("The daemon is draining.");
+        (void)puts("The daemon finishes what it has and exits.");
         break;
     case COMMAND_SHUTDOWN:
-        (void)puts("The daemon is draining and will exit.");
+        (void)puts("The daemon exits at once.");
         break;
     case COMMAND_PAUSE:
         (void)printf("Queue %s is paused.\n", queue);

@@ -81,8 +81,9 @@ const struct command commands[] = {
       "penstock queues jobs\n"
       "penstock queues --json | jq '.queues[] | select(.ready > 1000) | .name'\n",
       cmd_control },
-    { COMMAND_DRAIN, "drain", "", 0, 0, "stop taking messages in and finish what is there",
-      "Tells the daemon to accept nothing more and to finish what it holds. It goes on running.",
+    { COMMAND_DRAIN, "drain", "", 0, 0, "make the daemon finish what it has and exit",
+      "Tells the daemon to end as SIGTERM does: it accepts nothing more, finishes what it holds, "
+      "sends the results and exits.",
       "penstock drain\n", cmd_control },
     { COMMAND_PAUSE, "pause", "QUEUE", 1, 1, "stop handing a queue's messages to consumers",
       "Pauses the queue: messages are still taken in, as far as there is room, and none is handed "
@@ -94,9 +95,9 @@ const struct command commands[] = {
       "Drops every message that waits in the queue and says how many there were. They are counted "
       "as dropped; those already in a handler's hand are not touched.",
       "penstock purge jobs\n", cmd_control },
-    { COMMAND_SHUTDOWN, "shutdown", "", 0, 0, "make the daemon drain and exit",
-      "Tells the daemon to stop as SIGTERM does: intake stops, handlers finish, results are "
-      "flushed, and it exits.",
+    { COMMAND_SHUTDOWN, "shutdown", "", 0, 0, "make the daemon exit at once",
+      "Tells the daemon to exit without finishing: what waits in its queues is dropped, and counted "
+      "as dropped. Mostly, drain is what you want.",
       "penstock shutdown\n", cmd_control },
     { COMMAND_ERRORS, "errors", "[NAME|CODE]", 0, 1, "explain the error codes",
       "Lists every error that penstock and its library report, or explains one of them: its cause "

@@ -6,6 +6,8 @@ integration_tests = \
 	%reldir%/cli \
 	%reldir%/demo \
 	%reldir%/examples \
+	%reldir%/cli-control \
+	%reldir%/completion \
 	%reldir%/hardening \
 	%reldir%/man-lint \
 	%reldir%/man-options \
