@@ -68,22 +68,27 @@ static int refuse(struct report *report, struct place place, const struct variab
     return PEN_ECONFIG;
 }
 
+static struct place variable_place(const struct report *report, struct place place,
+                                   const struct variable *v)
+{
+    char needle[VARIABLE_NAME_BYTES + 3];
+    (void)snprintf(needle, sizeof needle, "${%s", v->name);
+    return report_find(report, place, needle);
+}
+
 static int variable_add(struct report *report, struct place place, const struct variable *v,
                         struct buf *out)
 {
-    char needle[VARIABLE_NAME_BYTES + 3] = "${";
-    memcpy(needle + 2, v->name, strlen(v->name) + 1);
-    place = report_find(report, place, needle);
-
     const char *value = getenv(v->name);
     bool missing = value == NULL || (v->kind != '\0' && value[0] == '\0');
     if (missing && v->kind == '-')
         return buf_append(out, v->word, v->word_bytes);
     if (missing)
-        return refuse(report, place, v, value != NULL);
+        return refuse(report, variable_place(report, place, v), v, value != NULL);
     size_t bytes = strlen(value);
     if (utf8_valid_bytes(value, bytes) != bytes) {
-        report_error(report, place, "the value of variable %s is not UTF-8", v->name);
+        report_error(report, variable_place(report, place, v),
+                     "the value of variable %s is not UTF-8", v->name);
         return PEN_ECONFIG;
     }
     return buf_append(out, value, bytes);

@@ -69,7 +69,8 @@ static bool make_room(struct report *report)
     return true;
 }
 
-static void add(struct report *report, struct finding finding, const char *format, va_list args)
+__attribute__((format(printf, 3, 0))) static void add(struct report *report, struct finding finding,
+                                                      const char *format, va_list args)
 {
     char text[TEXT_BYTES];
     (void)vsnprintf(text, sizeof text, format, args);

@@ -16,6 +16,14 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+/* libfyaml 0.7.12 loses the memory it needed for a text in single quotes with five or more quotes in it. It is
+ * let off by its name here only: that we give back what we have of it, the unit tests see. */
+__attribute__((visibility("default"))) const char *__lsan_default_suppressions(void);
+const char *__lsan_default_suppressions(void)
+{
+    return "leak:libfyaml.so\n";
+}
+
 /* conf_load() reads a path: a file in memory has one. */
 static int load(const void *text, size_t bytes, FILE *errors, struct conf **ret_conf)
 {
