@@ -178,7 +178,7 @@ static void arm(struct coproc *c, span_t after)
 }
 
 /* Every callback's last call: nothing may be touched after it. */
-static void event_ends(struct coproc *c)
+static void event_ends(struct coproc *c) ON_LOOP
 {
     exec_hand_on(c->exec);
     handler_leave(&c->exec->handler);

@@ -41,7 +41,7 @@ static void tell_end(struct handler *h)
     h->events.on_closed(h->arg);
 }
 
-static void tell_room(struct handler *h)
+static void tell_room(struct handler *h) ON_LOOP
 {
     if (handler_room(h) == 0) {
         h->starved = true;
@@ -51,7 +51,7 @@ static void tell_room(struct handler *h)
     }
 }
 
-void handler_enter(struct handler *h)
+void handler_enter(struct handler *h) NO_TSA
 {
     loop_assert_here(h->loop);
     h->depth++;

@@ -51,8 +51,8 @@ extern const struct handler_kind builtin_kind, exec_kind;
 
 /* Around everything a kind does in a callback of its own; nothing is touched after
  * handler_leave(), which may have freed the handler. */
-void handler_enter(struct handler *h);
-void handler_leave(struct handler *h);
+void handler_enter(struct handler *h) ASSERTS_ON_LOOP;
+void handler_leave(struct handler *h) ON_LOOP;
 
 /* The work's end. Takes over result. Within enter and leave, submit or close. */
 void handler_finish(struct handler *h, struct work *work, struct slice result);
