@@ -6,6 +6,7 @@ nodist_pkginclude_HEADERS += %reldir%/penstock/version.h
 pkginclude_HEADERS += \
 	%reldir%/penstock/err.def \
 	%reldir%/penstock/error.h \
+	%reldir%/penstock/histogram.h \
 	%reldir%/penstock/loop.h \
 	%reldir%/penstock/queue.h \
 	%reldir%/penstock/time.h

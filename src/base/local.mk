@@ -6,6 +6,7 @@ libpen_la_SOURCES += \
 	%reldir%/count.h \
 	%reldir%/err.c %reldir%/err.h \
 	%reldir%/heap.c %reldir%/heap.h \
+	%reldir%/histogram.c %reldir%/histogram.h \
 	%reldir%/limits.h \
 	%reldir%/list.h \
 	%reldir%/roles.h \
