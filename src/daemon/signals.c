@@ -35,6 +35,8 @@ void signals_block(void)
     handled(&set);
     check(sigprocmask(SIG_BLOCK, &set, NULL) == 0);
     check(signal(SIGPIPE, SIG_IGN) != SIG_ERR);
+    /* Inherited as ignored, it would make the kernel reap co-processes before we do. */
+    check(signal(SIGCHLD, SIG_DFL) != SIG_ERR);
 }
 
 static void on_end_signal(struct daemon *d, const char *name)
