@@ -6,6 +6,9 @@ integration_tests = \
 	%reldir%/cli \
 	%reldir%/demo \
 	%reldir%/examples \
+	%reldir%/flow \
+	%reldir%/life \
+	%reldir%/load \
 	%reldir%/cli-control \
 	%reldir%/completion \
 	%reldir%/hardening \
@@ -23,7 +26,9 @@ check_PROGRAMS += %reldir%/conf_tool
 EXTRA_DIST += %reldir%/conf
 
 # What the scripts in Python share.
-EXTRA_DIST += %reldir%/daemon.py
+EXTRA_DIST += %reldir%/daemon.py %reldir%/pipeline.py
+
+LONG_TESTS += %reldir%/life
 
 dist_check_SCRIPTS += $(integration_tests)
 TESTS += $(integration_tests)
