@@ -7,6 +7,7 @@ pkginclude_HEADERS += \
 	%reldir%/penstock/err.def \
 	%reldir%/penstock/error.h \
 	%reldir%/penstock/histogram.h \
+	%reldir%/penstock/future.h \
 	%reldir%/penstock/loop.h \
 	%reldir%/penstock/queue.h \
 	%reldir%/penstock/time.h

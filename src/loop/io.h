@@ -75,6 +75,15 @@ bool loop_post(struct pen_loop *loop, struct post *post) ANY_THREAD;
 void loop_expect(struct pen_loop *loop);
 void loop_expected_came(struct pen_loop *loop);
 
+/* A post that somebody will make some day, at most once: when the loop is freed first, it runs there with PEN_ECLOSED.
+ * Whoever makes it must find out under a lock of his own that it has not run so; the post is not used again.
+ * Calls run in the reverse order of their promises and before jobs, which have their last chance to end
+ * when everything else has had its turn. Any thread. */
+enum promise { PROMISE_CALL, PROMISE_JOB };
+void loop_promise(struct pen_loop *loop, struct post *post, enum promise kind) ANY_THREAD;
+/* The post will not be made. False: it has been, or the loop is running it because it is freed. Any thread. */
+bool loop_withdraw(struct pen_loop *loop, struct post *post) MUST_CHECK ANY_THREAD;
+
 /* ---- heartbeat ---- */
 
 /* How long the present turn has been going on: 0 while the loop sleeps or does not run. Any thread. */

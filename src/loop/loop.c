@@ -56,7 +56,8 @@ struct pen_loop {
 
     /* lock: inbox_lock */
     struct lock inbox_lock;
-    struct list inbox; /* of struct post */
+    struct list inbox;    /* of struct post */
+    struct list promised; /* of struct post: not made yet */
     uint32_t inbox_calls;
     unsigned expected;
     bool sleeping, stopping, closed;
@@ -272,12 +273,34 @@ bool loop_post(struct pen_loop *l, struct post *p)
     bool queue = !p->queued, asleep = false;
     if (queue) {
         p->queued = true;
+        list_remove(&p->node); /* It may have been promised. */
         asleep = inbox_push(l, p);
     }
     lock_drop(&l->inbox_lock);
     if (asleep)
         wake(l);
     return queue;
+}
+
+void loop_promise(struct pen_loop *l, struct post *p, enum promise kind)
+{
+    lock_take(&l->inbox_lock);
+    p->once = true;
+    if (kind == PROMISE_CALL)
+        list_push_front(&l->promised, &p->node);
+    else
+        list_push_back(&l->promised, &p->node);
+    lock_drop(&l->inbox_lock);
+}
+
+bool loop_withdraw(struct pen_loop *l, struct post *p)
+{
+    lock_take(&l->inbox_lock);
+    bool promised = !p->queued;
+    if (promised)
+        list_remove(&p->node);
+    lock_drop(&l->inbox_lock);
+    return promised;
 }
 
 void loop_expect(struct pen_loop *l)
@@ -510,6 +533,7 @@ int pen_loop_new(const struct pen_loop_options *options, struct pen_loop **ret_l
     set_options(l, options);
     list_init(&l->ready);
     list_init(&l->inbox);
+    list_init(&l->promised);
     lock_init(&l->inbox_lock, LOCK_INBOX);
     l->timers = (struct heap){ .before = timer_before, .index = timer_index };
     l->timer_armed = PEN_NEVER;
@@ -538,19 +562,32 @@ static void close_waiting(struct pen_loop *l)
     }
 }
 
-/* Run what waits until the inbox is empty and no promised post is missing. */
+/* Take the inbox over, or, when nothing else is left to run, one promised post. False: there is nothing. */
+static bool take_waiting(struct pen_loop *l) LOCKED(&l->inbox_lock)
+{
+    take_inbox(l);
+    if (!list_empty(&l->ready) || heap_top(&l->timers) != NULL)
+        return true;
+    struct list *node = list_take_front(&l->promised);
+    if (node == NULL)
+        return false;
+    CONTAINER_OF(node, struct post, node)->queued = true;
+    list_push_back(&l->ready, node);
+    return true;
+}
+
+/* Run what waits until the inbox is empty and no expected post is missing. */
 static void drain_closed(struct pen_loop *l)
 {
     for (;;) {
         lock_take(&l->inbox_lock);
         l->closed = true;
-        take_inbox(l);
-        bool done = list_empty(&l->ready) && heap_top(&l->timers) == NULL && l->expected == 0;
-        bool wait = list_empty(&l->ready) && heap_top(&l->timers) == NULL && l->expected > 0;
+        bool empty = !take_waiting(l);
+        bool wait = empty && l->expected > 0;
         if (wait)
             futex_reset(&l->came);
         lock_drop(&l->inbox_lock);
-        if (done)
+        if (empty && !wait)
             return;
         if (wait)
             (void)futex_wait(&l->came, PEN_NEVER);

@@ -17,6 +17,7 @@ unit_tests += %reldir%/test_endpoint_nn %reldir%/test_lines
 %canon_reldir%_test_lines_SOURCES = %reldir%/test_lines.c %reldir%/endpoint_fixture.h
 unit_tests += %reldir%/test_queue
 unit_tests += %reldir%/test_histogram
+unit_tests += %reldir%/test_future
 
 # The queue's contract: for every program that runs it on a queue.
 queue_contract = \
