@@ -592,21 +592,32 @@ static uint64_t lower(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-/* What a larger bound needs: NULL where the present one is large enough. */
+static uint64_t higher(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* What a larger bound needs: NULL where the present one is large enough. The order has as many entries as the ring has
+ * slots, so that they are large enough together. */
 struct space {
     struct ring *ring;
     struct order_entry *entries;
+    uint32_t slots;
 };
 
 static int space_new(const struct pen_queue *q, uint32_t items_max, struct space *ret_space)
     LOCKED(&q->size_lock)
 {
-    struct space space = { NULL, NULL };
+    struct space space = { NULL, NULL, 0 };
     if (items_max > q->put.ring->mask + 1) {
         int r = ring_new(items_max, &space.ring);
         if (r < 0)
             return r;
-        if (q->take.order != NULL && (space.entries = order_space(items_max)) == NULL) {
+        space.slots = (uint32_t)(space.ring->mask + 1);
+    }
+    if (space.ring != NULL && q->take.order != NULL) {
+        space.entries = order_space(space.slots);
+        if (space.entries == NULL) {
             ring_free(space.ring);
             return PEN_ENOMEM;
         }
@@ -616,16 +627,15 @@ static int space_new(const struct pen_queue *q, uint32_t items_max, struct space
 }
 
 /* Both sides' lower bounds for H, so that it never finds room where T finds none. */
-static void narrow_take_side(struct pen_queue *q, uint64_t items, uint64_t bytes,
-                             struct space *space, uint32_t spaces)
+static void narrow_take_side(struct pen_queue *q, uint64_t items, uint64_t bytes, struct space *space)
 {
     struct take_side *h = &q->take;
     lock_take(&h->lock);
     h->items_max = lower(h->items_max, items);
-    h->too_big = lower(h->bytes_max, bytes) == bytes ? h->bytes_max : bytes;
+    h->too_big = higher(h->bytes_max, bytes);
     h->bytes_max = lower(h->bytes_max, bytes);
     if (space->entries != NULL)
-        space->entries = order_move(h->order, space->entries, spaces);
+        space->entries = order_move(h->order, space->entries, space->slots);
     lock_drop(&h->lock);
 }
 
@@ -662,7 +672,7 @@ int pen_queue_resize(struct pen_queue *q, uint32_t items_max, uint64_t bytes_max
     lock_take(&q->size_lock);
     int r = space_new(q, (uint32_t)items, &space);
     if (r == 0) {
-        narrow_take_side(q, items, bytes, &space, (uint32_t)items);
+        narrow_take_side(q, items, bytes, &space);
         set_put_side(q, items, bytes, space.ring);
         set_take_side(q, items, bytes);
         free(space.entries); /* By now the old ones. */

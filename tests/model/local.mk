@@ -4,6 +4,9 @@
 
 model_tests =
 model_tests += %reldir%/broker_model
+model_tests += %reldir%/queue_model
+%canon_reldir%_queue_model_SOURCES = %reldir%/queue_model.c %reldir%/random.h
+LONG_TESTS += %reldir%/queue_model
 
 check_PROGRAMS += $(model_tests)
 TESTS += $(model_tests)

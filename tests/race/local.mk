@@ -3,6 +3,8 @@
 # Programs made to be run under ThreadSanitizer: add a program's name to race_tests.
 
 race_tests =
+race_tests += %reldir%/queue_race
+LONG_TESTS += %reldir%/queue_race
 
 check_PROGRAMS += $(race_tests)
 TESTS += $(race_tests)
