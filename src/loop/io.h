@@ -19,6 +19,9 @@ void loop_assert_here(const struct pen_loop *loop) ASSERTS_ON_LOOP;
 /* The same as a question, for calls that refuse with PEN_EWRONGTHREAD. Any thread. */
 bool loop_may_touch(const struct pen_loop *loop) MUST_CHECK;
 
+/* The calling thread runs some loop, and so must not wait. */
+bool loop_any_here(void) MUST_CHECK;
+
 /* ---- file descriptors ---- */
 
 enum { IO_READ = 1, IO_WRITE = 2, IO_EDGE = 4 /* with READ: one event per edge, for an eventfd */ };

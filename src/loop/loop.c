@@ -78,6 +78,13 @@ struct call {
 
 /* ---- who is here ---- */
 
+static _Thread_local unsigned loops_here; /* loops that this thread runs, one inside the other */
+
+bool loop_any_here(void)
+{
+    return loops_here > 0;
+}
+
 bool pen_loop_here(const struct pen_loop *l)
 {
     return count_read(&l->owner) == (uint64_t)thread_id();
@@ -425,8 +432,10 @@ int pen_loop_run(struct pen_loop *l)
     if (count_read(&l->owner) != 0)
         return PEN_EBUSY;
     count_set(&l->owner, (uint64_t)thread_id());
+    loops_here++;
     while (turn(l)) {
     }
+    loops_here--;
     lock_take(&l->inbox_lock);
     l->stopping = false;
     lock_drop(&l->inbox_lock);

@@ -2,6 +2,7 @@
 #include "plat/thread.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,4 +71,15 @@ int thread_id(void)
     if (id == 0)
         id = gettid();
     return id;
+}
+
+unsigned thread_cpus(void)
+{
+    cpu_set_t set;
+    /* EINVAL: more CPUs than the set has room for; then those that are there must do. */
+    if (sched_getaffinity(0, sizeof set, &set) != 0) {
+        long n = sysconf(_SC_NPROCESSORS_ONLN);
+        return n > 0 ? (unsigned)n : 1;
+    }
+    return (unsigned)CPU_COUNT(&set);
 }

@@ -24,4 +24,7 @@ void thread_set_name(const char *name);
 /* The kernel's id of the calling thread, never 0; cheap after the first call. */
 int thread_id(void);
 
+/* The number of CPUs that the process may use, at least 1. Any thread. */
+unsigned thread_cpus(void);
+
 #endif
