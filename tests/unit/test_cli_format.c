@@ -197,7 +197,8 @@ static void expect_message(struct source *s, const char *expected)
     if (expected == NULL)
         return;
     ck_assert_uint_eq(bytes, strlen(expected));
-    ck_assert_mem_eq(data, expected, bytes);
+    if (bytes > 0)
+        ck_assert_mem_eq(data, expected, bytes);
 }
 
 START_TEST(source_of_lines)
