@@ -48,8 +48,10 @@ AC_DEFUN([PEN_SANITIZER], [
   ])
 
   AS_VAR_IF([enable_clang_tsa], [yes], [
-    PEN_REQUIRE_FLAG([-Wthread-safety -Werror=thread-safety], [INSTRUMENT_CFLAGS],
-      [--enable-clang-tsa (it needs clang)])
+    # Without -Wthread-safety-precise, which takes one lock reached by two names for two locks.
+    PEN_REQUIRE_FLAG(
+      [-Wthread-safety-analysis -Werror=thread-safety-analysis -Wno-thread-safety-precise],
+      [INSTRUMENT_CFLAGS], [--enable-clang-tsa (it needs clang)])
     INSTRUMENT_CPPFLAGS="$INSTRUMENT_CPPFLAGS -DPEN_CLANG_TSA=1"
   ])
 

@@ -77,7 +77,7 @@ static int perform(struct daemon *d, const struct control_request *q, struct sli
 
 /* ---- the endpoint's events ---- */
 
-static void answer(struct control *c, struct frame *f)
+static void answer(struct control *c, struct frame *f) ON_LOOP
 {
     struct control_request request;
     char text[LIMIT_ERROR_TEXT_BYTES] = "";
@@ -101,6 +101,8 @@ static void answer(struct control *c, struct frame *f)
 static size_t on_frames(struct endpoint *e, struct frame *frames, size_t n, void *arg)
 {
     (void)e;
+    const struct control *c = arg;
+    loop_assert_here(c->daemon->main);
     for (size_t i = 0; i < n; i++) {
         answer(arg, &frames[i]);
         slice_release(&frames[i].body);
@@ -143,6 +145,7 @@ int control_open(struct daemon *d)
         free(c);
         return r;
     }
+    loop_assert_here(d->main);
     endpoint_resume(c->endpoint);
     d->control = c;
     return 0;
@@ -154,6 +157,7 @@ void control_close(struct daemon *d, void (*fn)(struct daemon *d))
         fn(d);
         return;
     }
+    loop_assert_here(d->main);
     d->control->on_closed = fn;
     endpoint_close(d->control->endpoint, false);
 }

@@ -64,7 +64,7 @@ struct consumer {
     struct count done, failed, held, cpu_ns;
 };
 
-static void flush(struct consumer *c);
+static void flush(struct consumer *c) ON_LOOP;
 
 /* ---- results ---- */
 
@@ -107,7 +107,7 @@ static int make_message(struct consumer *c, const struct job *job, struct slice 
     return r;
 }
 
-static int publish(struct consumer *c, const struct job *job, struct slice result)
+static int publish(struct consumer *c, const struct job *job, struct slice result) ON_LOOP
 {
     if (c->publish == NULL)
         return 0;
@@ -135,7 +135,7 @@ static struct sink *answer_sink(const struct consumer *c, const struct job *job)
     return NULL;
 }
 
-static int add_answer(struct sink *s, const struct job *job, struct slice body)
+static int add_answer(struct sink *s, const struct job *job, struct slice body) ON_LOOP
 {
     struct route *route = malloc(sizeof *route);
     int r = route != NULL ? 0 : PEN_ENOMEM;
@@ -150,7 +150,7 @@ static int add_answer(struct sink *s, const struct job *job, struct slice body)
     return r;
 }
 
-static int answer_with_result(struct consumer *c, const struct job *job, struct slice result)
+static int answer_with_result(struct consumer *c, const struct job *job, struct slice result) ON_LOOP
 {
     struct sink *s = answer_sink(c, job);
     if (s == NULL)
@@ -161,7 +161,7 @@ static int answer_with_result(struct consumer *c, const struct job *job, struct 
 }
 
 static void answer_with_failure(struct consumer *c, const struct job *job, int error,
-                                const char *reason)
+                                const char *reason) ON_LOOP
 {
     struct sink *s = answer_sink(c, job);
     if (s == NULL)
@@ -195,7 +195,7 @@ static void bury(struct consumer *c, const struct job *job, size_t ended)
     c->dead_ended[c->dead_count++] = ended;
 }
 
-static void fail(struct consumer *c, const struct job *job, int error, const char *reason)
+static void fail(struct consumer *c, const struct job *job, int error, const char *reason) ON_LOOP
 {
     count_add(&c->failed, 1);
     uint32_t left_out;
@@ -228,6 +228,7 @@ static void end_task(struct consumer *c, struct task *t, enum job_outcome outcom
 static void on_done(struct work *work, int error, struct slice result, const char *reason, void *arg)
 {
     struct consumer *c = arg;
+    loop_assert_here(c->part.loop);
     struct task *t = CONTAINER_OF(work, struct task, work);
     c->in_hand--;
     if (error == 0) {
@@ -257,7 +258,7 @@ static void cancel_ended(struct consumer *c)
 }
 
 /* False while a sink waits for room. */
-static bool flush_sinks(struct consumer *c)
+static bool flush_sinks(struct consumer *c) ON_LOOP
 {
     bool all = true;
     size_t n = c->options.answers_count;
@@ -286,7 +287,7 @@ static void dead_refused(struct consumer *c, size_t k, int status)
 }
 
 /* False while the dead queue is full. */
-static bool flush_dead(struct consumer *c)
+static bool flush_dead(struct consumer *c) ON_LOOP
 {
     if (c->dead_done == c->dead_count)
         return true;
@@ -321,7 +322,7 @@ static void settle(struct consumer *c)
     count_set(&c->cpu_ns, (uint64_t)clock_thread_cpu().ns);
 }
 
-static void want_more(struct consumer *c)
+static void want_more(struct consumer *c) ON_LOOP
 {
     unsigned room = handler_room(c->handler);
     unsigned spare = LIMIT_BATCH_ITEMS - c->in_hand - (unsigned)c->ended_count;
@@ -332,7 +333,7 @@ static void want_more(struct consumer *c)
 }
 
 /* The end: the queue is empty or we must stop, nothing is in hand, the handler is closed, everything is settled. */
-static void end_if_over(struct consumer *c)
+static void end_if_over(struct consumer *c) ON_LOOP
 {
     if (c->in_hand > 0 || c->ended_count > 0)
         return;
@@ -347,7 +348,7 @@ static void end_if_over(struct consumer *c)
     }
 }
 
-static void flush(struct consumer *c)
+static void flush(struct consumer *c) ON_LOOP
 {
     bool sinks = flush_sinks(c);
     bool dead = flush_dead(c);
@@ -359,7 +360,7 @@ static void flush(struct consumer *c)
     end_if_over(c);
 }
 
-static void run_flush(struct pen_loop *loop, void *arg, int status)
+static void run_flush(struct pen_loop *loop, void *arg, int status) ON_LOOP
 {
     (void)loop;
     if (status == 0)
@@ -368,13 +369,17 @@ static void run_flush(struct pen_loop *loop, void *arg, int status)
 
 static void on_sink_room(void *arg)
 {
-    flush(arg);
+    struct consumer *c = arg;
+    loop_assert_here(c->part.loop);
+    flush(c);
 }
 
 static void on_dead_room(struct jobq_putter *putter, void *arg)
 {
     (void)putter;
-    flush(arg);
+    struct consumer *c = arg;
+    loop_assert_here(c->part.loop);
+    flush(c);
 }
 
 /* ---- taking ---- */
@@ -383,6 +388,7 @@ static void on_jobs(struct jobq_getter *getter, const struct job *jobs, size_t n
 {
     (void)getter;
     struct consumer *c = arg;
+    loop_assert_here(c->part.loop);
     struct work *works[LIMIT_BATCH_ITEMS];
     for (size_t k = 0; k < n; k++) {
         struct task *t = CONTAINER_OF(list_take_front(&c->free_tasks), struct task, free_node);
@@ -402,6 +408,7 @@ static void on_queue_end(struct jobq_getter *getter, void *arg)
 {
     (void)getter;
     struct consumer *c = arg;
+    loop_assert_here(c->part.loop);
     c->over = true;
     flush(c);
 }
@@ -409,6 +416,7 @@ static void on_queue_end(struct jobq_getter *getter, void *arg)
 static void on_handler_room(void *arg)
 {
     struct consumer *c = arg;
+    loop_assert_here(c->part.loop);
     if (!c->over && c->getter != NULL)
         want_more(c);
 }
@@ -434,7 +442,7 @@ static void on_order(struct part *part, enum part_order order)
 
 static void start_taking(struct pen_loop *loop, void *arg, int status)
 {
-    (void)loop;
+    loop_assert_here(loop);
     if (status == 0)
         want_more(arg);
 }
@@ -545,6 +553,7 @@ void consumer_free(struct consumer **consumer)
     struct consumer *c = *consumer;
     if (c == NULL)
         return;
+    loop_assert_here(c->part.loop); /* Nobody runs it any more. */
     handler_free(&c->handler);
     jobq_getter_close(&c->getter);
     jobq_putter_close(&c->dead);

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "loop/io.h"
 
 enum {
     OUTLET_BATCH_ITEMS = 64,
@@ -99,7 +100,7 @@ static void finish_if_over(struct outlet *o)
 }
 
 /* Give the endpoint as much of one batch as it takes; true when that was all. */
-static bool send_batch(struct outlet *o, struct batch *b)
+static bool send_batch(struct outlet *o, struct batch *b) ON_LOOP
 {
     while (b->next < b->n) {
         struct parcel_frame frames[SEND_FRAMES];
@@ -126,7 +127,7 @@ static void forget_first_pending(struct outlet *o)
         o->pending[k] = o->pending[k + 1];
 }
 
-static void send_pending(struct outlet *o)
+static void send_pending(struct outlet *o) ON_LOOP
 {
     while (o->pending_count > 0 && send_batch(o, o->pending[0])) {
         batch_free(o->pending[0]);
@@ -147,6 +148,7 @@ static void on_batches(struct pen_getter *getter, const struct pen_item *items, 
 {
     (void)getter;
     struct outlet *o = arg;
+    loop_assert_here(o->loop);
     check(o->pending_count + n <= OUTLET_PENDING_BATCHES); /* It is paused while something is pending. */
     for (size_t k = 0; k < n; k++)
         o->pending[o->pending_count++] = items[k].ptr;

@@ -31,7 +31,7 @@ struct part;
 struct part_options {
     const char *kind, *name; /* "producer", "intake": the log's subject */
     struct pen_loop *main;
-    void (*on_order)(struct part *part, enum part_order order) ON_LOOP; /* on the part's loop */
+    void (*on_order)(struct part *part, enum part_order order); /* on the part's loop */
     /* On MAIN. */
     void (*on_news)(struct part *part, enum part_news news, void *arg);
     void *arg;

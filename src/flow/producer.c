@@ -38,6 +38,7 @@ static bool answers(const struct producer *p)
 
 /* Send one answer on our own loop; a rep endpoint always takes it. */
 static void send_answer(struct producer *p, const struct route *route, int made, struct slice body)
+    ON_LOOP
 {
     if (made < 0) {
         log_error(p->part.subject, "an answer could not be made: %s", pen_strerror(made));
@@ -48,7 +49,7 @@ static void send_answer(struct producer *p, const struct route *route, int made,
         slice_release(&body);
 }
 
-static void tell_receipt(struct producer *p, const struct route *route, uint64_t id)
+static void tell_receipt(struct producer *p, const struct route *route, uint64_t id) ON_LOOP
 {
     struct slice body = { 0 };
     int r = answer_receipt(p->conf->framing, id, &body);
@@ -56,6 +57,7 @@ static void tell_receipt(struct producer *p, const struct route *route, uint64_t
 }
 
 static void tell_failure(struct producer *p, const struct route *route, int error, const char *text)
+    ON_LOOP
 {
     if (!answers(p))
         return;
@@ -131,7 +133,7 @@ static void undo(struct producer *p, struct job_put *put)
 /* ---- putting ---- */
 
 /* The queue has decided on this one. */
-static void decided(struct producer *p, struct frame *f, struct job_put *put)
+static void decided(struct producer *p, struct frame *f, struct job_put *put) ON_LOOP
 {
     bool json = p->conf->framing == FRAMING_JSON;
     if (put->ret_status == 0) {
@@ -148,7 +150,7 @@ static void decided(struct producer *p, struct frame *f, struct job_put *put)
     slice_release(&f->body);
 }
 
-static void malformed(struct producer *p, struct frame *f, int error, const char *text)
+static void malformed(struct producer *p, struct frame *f, int error, const char *text) ON_LOOP
 {
     count_add(&p->malformed, 1);
     tell_failure(p, &f->route, error, text);
@@ -161,6 +163,7 @@ static void malformed(struct producer *p, struct frame *f, int error, const char
 
 /* The queue ended under us: a drain that became immediate. What we still have is refused. */
 static void refuse_all(struct producer *p, struct frame *frames, struct job_put *puts, size_t n)
+    ON_LOOP
 {
     for (size_t k = 0; k < n; k++) {
         puts[k].ret_status = PEN_EDRAINING;
@@ -169,7 +172,7 @@ static void refuse_all(struct producer *p, struct frame *frames, struct job_put 
 }
 
 /* Put one run; returns how many frames are decided. */
-static size_t put_run(struct producer *p, struct frame *frames, size_t n)
+static size_t put_run(struct producer *p, struct frame *frames, size_t n) ON_LOOP
 {
     if (n == 0)
         return 0;
@@ -186,7 +189,7 @@ static size_t put_run(struct producer *p, struct frame *frames, size_t n)
 }
 
 /* Decode a run of frames and put it. *ret_short: the queue is full and the rest must be kept. */
-static size_t take_run(struct producer *p, struct frame *frames, size_t n, bool *ret_short)
+static size_t take_run(struct producer *p, struct frame *frames, size_t n, bool *ret_short) ON_LOOP
 {
     char text[LIMIT_ERROR_TEXT_BYTES];
     int error = 0;
@@ -210,6 +213,7 @@ static size_t on_frames(struct endpoint *e, struct frame *frames, size_t n, void
 {
     (void)e;
     struct producer *p = arg;
+    loop_assert_here(p->part.loop);
     size_t taken = 0;
     bool is_short = false;
     while (taken < n && !is_short)
@@ -222,6 +226,7 @@ static void on_queue_room(struct jobq_putter *putter, void *arg)
 {
     (void)putter;
     struct producer *p = arg;
+    loop_assert_here(p->part.loop);
     count_set(&p->paused, 0);
     if (!p->stopping)
         endpoint_resume(p->endpoint);
@@ -233,6 +238,7 @@ static void on_room(struct endpoint *e, void *arg)
 {
     (void)e;
     struct producer *p = arg;
+    loop_assert_here(p->part.loop);
     if (p->replies != NULL)
         outlet_on_room(p->replies);
 }
@@ -258,12 +264,13 @@ static void on_closed(struct endpoint *e, void *arg)
 static void on_replies_drained(void *arg)
 {
     struct producer *p = arg;
+    loop_assert_here(p->part.loop);
     endpoint_close(p->endpoint, p->stopping);
 }
 
 /* ---- orders ---- */
 
-static void stop(struct producer *p)
+static void stop(struct producer *p) ON_LOOP
 {
     p->stopping = true;
     endpoint_pause(p->endpoint);
@@ -293,7 +300,7 @@ static void on_order(struct part *part, enum part_order order)
 
 static void start_reading(struct pen_loop *loop, void *arg, int status)
 {
-    (void)loop;
+    loop_assert_here(loop);
     struct producer *p = arg;
     if (status == 0)
         endpoint_resume(p->endpoint);

@@ -20,6 +20,7 @@ static void on_room(struct endpoint *e, void *arg)
 {
     (void)e;
     struct publisher *p = arg;
+    loop_assert_here(p->part.loop);
     outlet_on_room(p->outlet);
 }
 
@@ -33,6 +34,7 @@ static void on_closed(struct endpoint *e, void *arg)
 static void on_drained(void *arg)
 {
     struct publisher *p = arg;
+    loop_assert_here(p->part.loop);
     endpoint_close(p->endpoint, p->stopping);
 }
 
