@@ -109,7 +109,8 @@ static const struct option_row rows[] = {
     { "count", 'C', "N", FOR_MESSAGES, IN_GENERAL, AS_COUNT, INTO(count), NULL,
       "stop after N messages: received, or for push and pub, sent" },
     { "json", 0, NULL, FOR_MESSAGES, IN_GENERAL, AS_FLAG, INTO(json), NULL,
-      "print one JSON object in a line for each message received, and a summary at the end" },
+      "print one JSON object in a line for each message received, with \"body\" or, for bytes that are "
+      "not UTF-8, \"body64\" in base 64, and one with \"summary\" at the end" },
     { "json", 0, NULL, FOR_CONTROL, IN_GENERAL, AS_FLAG, INTO(json), NULL,
       "print the daemon's own answer, JSON in one line" },
     { "json", 0, NULL, FOR(ERRORS), IN_GENERAL, AS_FLAG, INTO(json), NULL, "print JSON" },

@@ -35,8 +35,8 @@ void progress_tick(struct progress *p, const struct tally *t, unsigned peers);
 /* Takes the line away. */
 void progress_end(struct progress *p);
 
-/* "1200 messages sent (3.4 MiB) in 2.3 s, 522/s" into text. Returns text. */
-enum { PROGRESS_TEXT_BYTES = 160 };
+/* "1200 sent (3.40 MiB) in 2.3s, 522/s" into text. Returns text. */
+enum { PROGRESS_TEXT_BYTES = 256 };
 char *progress_summary(const struct progress *p, const struct tally *t,
                        char text[PROGRESS_TEXT_BYTES]);
 
