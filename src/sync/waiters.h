@@ -112,6 +112,9 @@ void waiters_wake_all(struct waiters *ws);
  * next one if there is still something to do. */
 bool waiters_leave(struct waiters *ws, struct waiter *w);
 
+/* A moment's patience before standing in line, well below the price of a sleep. Not under the lock. */
+void waiter_pause(void);
+
 /* A thread's sleep until it is signalled or the deadline passes (false). Not under the lock. */
 bool waiter_sleep(struct waiter *w, mono_t deadline);
 
