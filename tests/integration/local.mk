@@ -16,6 +16,7 @@ integration_tests = \
 	%reldir%/man-options \
 	%reldir%/readme \
 	%reldir%/service \
+	%reldir%/service-calls \
 	%reldir%/stanza-worker
 
 # Configurations and what is said about them.
