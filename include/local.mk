@@ -9,5 +9,6 @@ pkginclude_HEADERS += \
 	%reldir%/penstock/histogram.h \
 	%reldir%/penstock/future.h \
 	%reldir%/penstock/loop.h \
+	%reldir%/penstock/pool.h \
 	%reldir%/penstock/queue.h \
 	%reldir%/penstock/time.h

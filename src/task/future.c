@@ -241,6 +241,15 @@ static int await_done(struct pen_future *f, pen_mono_t deadline) LOCKED(&f->lock
     return f->state == PEN_FUTURE_DONE ? 0 : PEN_ETIMEOUT;
 }
 
+bool future_await(struct pen_future *f, pen_mono_t deadline)
+{
+    lock_take(&f->lock);
+    int r = await_done(f, deadline);
+    lock_drop(&f->lock);
+    check(r != PEN_EWRONGTHREAD);
+    return r == 0;
+}
+
 int pen_future_get(struct pen_future *f, pen_mono_t deadline, void **ret_result)
 {
     lock_take(&f->lock);

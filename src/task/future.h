@@ -39,6 +39,9 @@ void future_complete(struct pen_future *f, int error, void *result) ANY_THREAD;
 void future_on_cancel(struct pen_future *f, void (*fn)(struct pen_future *f, void *arg), void *arg)
     ANY_THREAD;
 
+/* Sleep until it is done; false when the deadline passed first. Not on the loop that runs the job. */
+bool future_await(struct pen_future *f, pen_mono_t deadline) ANY_THREAD;
+
 /* The end was asked for. Any thread; a relaxed load. */
 bool future_cancel_asked(const struct pen_future *f) ANY_THREAD;
 

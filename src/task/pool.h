@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The pool's inside, for its two files: pool.c and map.c.
+ */
+#ifndef TASK_POOL_H
+#define TASK_POOL_H
+
+#include <penstock/pool.h>
+
+#include "base/err.h"
+
+/* The calling thread runs a loop or is one of the pool's own, and so must not wait for the pool. */
+bool pool_may_not_wait(const struct pen_pool *pool) MUST_CHECK;
+
+uint32_t pool_threads_max(const struct pen_pool *pool);
+
+#endif
