@@ -191,7 +191,7 @@ END_TEST
 START_TEST(the_whole_group_is_killed)
 {
     /* The grandchild holds the pipe too: its end is the end of the file. */
-    spawn("cat & echo ready; wait");
+    spawn("exec 3<&0; cat <&3 & echo ready; wait"); /* a background command has no input of its own */
     char line[8];
     wait_for(child.fd_out, POLLIN);
     ck_assert_int_eq(read(child.fd_out, line, sizeof line), 6);
@@ -206,7 +206,7 @@ END_TEST
 
 START_TEST(a_zombie_still_leads_its_group)
 {
-    spawn("cat <&3 3<&- & exit 0");
+    spawn("exec 3<&0; cat <&3 & exit 0");
     wait_for(child.fd_pid, POLLIN);
     proc_kill(&child, SIGKILL);
     ck_assert_str_eq(read_all(child.fd_out), "");
