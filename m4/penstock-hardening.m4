@@ -14,9 +14,10 @@ AC_DEFUN([PEN_HARDENING], [
   PIE_LDFLAGS=
   AS_VAR_IF([enable_hardening], [yes], [
     PEN_FORTIFY
+    # Without -ftrivial-auto-var-init=zero: batches live in arrays of 12 KiB on the stack, and
+    # clearing them cost 800 ns a call, ten times the work on a batch of one.
     PEN_TRY_CFLAGS([
-      -fstack-protector-strong -fstack-clash-protection -fcf-protection
-      -ftrivial-auto-var-init=zero -fPIE
+      -fstack-protector-strong -fstack-clash-protection -fcf-protection -fPIE
     ], [HARDENING_CFLAGS])
     PEN_TRY_LDFLAG([-Wl,-z,relro], [HARDENING_LDFLAGS])
     PEN_TRY_LDFLAG([-Wl,-z,now], [HARDENING_LDFLAGS])

@@ -2,9 +2,8 @@
 #
 # Benchmarks: add a program's name to bench_programs. "make bench" runs them.
 
-bench_programs +=
 
-bench_programs += %reldir%/handoff %reldir%/queue
+bench_programs += %reldir%/handoff %reldir%/jobs %reldir%/queue
 %canon_reldir%_handoff_SOURCES = %reldir%/handoff.c %reldir%/kit.h
 %canon_reldir%_handoff_LDADD = $(LDADD) -lm
 %canon_reldir%_queue_SOURCES = %reldir%/queue.c %reldir%/kit.h
