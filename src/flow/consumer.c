@@ -23,6 +23,8 @@
 #include "plat/clock.h"
 #include "proto/json.h"
 
+enum { LOG_BURST = 10 }; /* lines a second */
+
 /* One job in hand. */
 struct task {
     struct work work;
@@ -198,11 +200,10 @@ static void bury(struct consumer *c, const struct job *job, size_t ended)
 static void fail(struct consumer *c, const struct job *job, int error, const char *reason) ON_LOOP
 {
     count_add(&c->failed, 1);
-    uint32_t left_out;
-    if (!c->stopping && log_limit_pass(&c->limit, 10, &left_out))
-        log_warning(c->subject, "job %llu of queue %s failed: %s: %s (%u more not shown)",
+    if (!c->stopping)
+        log_limited(&c->limit, LOG_BURST, c->subject, "job %llu of queue %s failed: %s: %s",
                     (unsigned long long)job->id, jobq_name(c->options.queue), pen_errname(error),
-                    reason, left_out);
+                    reason);
     answer_with_failure(c, job, error, reason);
 }
 
@@ -280,10 +281,8 @@ static void dead_refused(struct consumer *c, size_t k, int status)
     slice_release(&c->dead_puts[k].body);
     job_ext_free(c->dead_puts[k].ext);
     c->ended[c->dead_ended[k]].outcome = OUTCOME_FAILED;
-    uint32_t left_out;
-    if (log_limit_pass(&c->limit, 10, &left_out))
-        log_warning(c->subject, "queue %s did not take a failed job: %s (%u more not shown)",
-                    jobq_name(c->options.dead), pen_strerror(status), left_out);
+    log_limited(&c->limit, LOG_BURST, c->subject, "queue %s did not take a failed job: %s",
+                jobq_name(c->options.dead), pen_strerror(status));
 }
 
 /* False while the dead queue is full. */

@@ -16,6 +16,8 @@
 #include "obs/log.h"
 #include "proto/json.h"
 
+enum { LOG_BURST = 10 }; /* lines a second */
+
 struct producer {
     /* fixed after init */
     struct part part;
@@ -154,10 +156,8 @@ static void malformed(struct producer *p, struct frame *f, int error, const char
 {
     count_add(&p->malformed, 1);
     tell_failure(p, &f->route, error, text);
-    uint32_t left_out;
-    if (log_limit_pass(&p->limit, 10, &left_out))
-        log_warning(p->part.subject, "malformed message of %u bytes: %s (%u more not shown)",
-                    f->body.bytes, text[0] != '\0' ? text : pen_strerror(error), left_out);
+    log_limited(&p->limit, LOG_BURST, p->part.subject, "malformed message of %u bytes: %s",
+                f->body.bytes, text[0] != '\0' ? text : pen_strerror(error));
     slice_release(&f->body);
 }
 

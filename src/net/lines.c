@@ -178,9 +178,7 @@ static void read_some(struct lines *l)
         return;
     int r = make_room(l);
     if (r < 0) { /* Nothing is lost: it is still in the source, and the next turn tries again. */
-        uint32_t left_out;
-        if (log_limit_pass(&l->errors, 1, &left_out))
-            log_error(l->base.name, "cannot read %s: %s", path_text(l), pen_strerror(r));
+        log_limited(&l->errors, 1, l->base.name, "cannot read %s: %s", path_text(l), pen_strerror(r));
         return;
     }
     size_t room = l->chunk->cap - l->chunk->used;

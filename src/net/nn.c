@@ -107,11 +107,7 @@ static void wrap_destroy(struct blob *blob)
 
 static void complain(struct nn_endpoint *n, const char *what, int error)
 {
-    uint32_t left_out;
-    if (!log_limit_pass(&n->errors, LOG_BURST, &left_out))
-        return;
-    log_warning(n->base.name, "%s: %s%s", what, nn_strerror(error),
-                left_out > 0 ? " (more of these were left out)" : "");
+    log_limited(&n->errors, LOG_BURST, n->base.name, "%s: %s", what, nn_strerror(error));
 }
 
 static bool is_readable(int fd)

@@ -309,3 +309,20 @@ bool log_limit_pass(struct log_limit *limit, uint32_t burst, uint32_t *ret_left_
     lock_drop(&limit_lock);
     return pass;
 }
+
+void log_limited(struct log_limit *limit, uint32_t burst, const char *subject, const char *format,
+                 ...)
+{
+    uint32_t left_out;
+    if (!log_limit_pass(limit, burst, &left_out))
+        return;
+    char text[LIMIT_LOG_LINE_BYTES];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    if (left_out > 0)
+        log_warning(subject, "%s (%u like this were left out)", text, left_out);
+    else
+        log_warning(subject, "%s", text);
+}

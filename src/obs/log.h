@@ -54,4 +54,8 @@ struct log_limit {
 };
 bool log_limit_pass(struct log_limit *limit, uint32_t burst, uint32_t *ret_left_out);
 
+/* A warning within those bounds, which says how many before it were left out. */
+void log_limited(struct log_limit *limit, uint32_t burst, const char *subject, const char *format,
+                 ...) __attribute__((format(printf, 4, 5)));
+
 #endif
