@@ -8,6 +8,7 @@ pkginclude_HEADERS += \
 	%reldir%/penstock/error.h \
 	%reldir%/penstock/histogram.h \
 	%reldir%/penstock/future.h \
+	%reldir%/penstock/libevent.h \
 	%reldir%/penstock/loop.h \
 	%reldir%/penstock/pool.h \
 	%reldir%/penstock/queue.h \

@@ -2,4 +2,5 @@
 
 libpen_la_SOURCES += \
 	%reldir%/io.c %reldir%/io.h \
+	%reldir%/libevent.c \
 	%reldir%/loop.c %reldir%/loop.h

@@ -16,6 +16,7 @@ unit_tests += %reldir%/test_endpoint_nn %reldir%/test_lines
 %canon_reldir%_test_endpoint_nn_SOURCES = %reldir%/test_endpoint_nn.c %reldir%/endpoint_fixture.h
 %canon_reldir%_test_lines_SOURCES = %reldir%/test_lines.c %reldir%/endpoint_fixture.h
 unit_tests += %reldir%/test_histogram
+unit_tests += %reldir%/test_libevent
 unit_tests += %reldir%/test_future %reldir%/test_pool
 unit_tests += %reldir%/test_queue %reldir%/test_waiters
 
