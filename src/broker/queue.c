@@ -44,6 +44,7 @@ struct broker {
     uint32_t chunks_count, chunks_cap;
     uint32_t free_head;
     struct index_list ready, dropped;
+    uint32_t dropped_count;
     uint64_t ready_bytes;
     uint64_t last_id;
     bool shut, paused;
@@ -106,7 +107,7 @@ static void record_free(struct broker *b, uint32_t i)
     b->free_head = i;
 }
 
-/* Another chunk on the free list. */
+/* Another chunk for the free list. */
 static int slab_grow(struct broker *b)
 {
     if (b->chunks_count == b->chunks_cap) {
@@ -147,6 +148,7 @@ static void drop(struct broker *b, uint32_t i, enum drop_reason reason)
     record_set_state(r, JOB_DROPPED);
     r->reason = (uint8_t)reason;
     list_push(b, &b->dropped, i);
+    b->dropped_count++;
     b->ledger.bytes -= r->bytes;
     b->ledger.dropped[reason]++;
 }
@@ -176,23 +178,25 @@ static bool fits(const struct broker *b, uint64_t bytes)
            (b->limits.bytes_max == 0 || b->ledger.bytes + bytes <= b->limits.bytes_max);
 }
 
-/* Drop ready jobs, oldest first, until the bytes fit; false, with nothing dropped, when even that would not do it,
- * for then what fills the queue is in hand. */
-static bool make_room(struct broker *b, uint64_t bytes)
+/* What fills the queue is in hand: dropping what is ready would not make room. */
+static bool hopeless(const struct broker *b, uint64_t bytes)
 {
     uint64_t in_hand_bytes = b->ledger.bytes - b->ready_bytes;
-    if (b->ledger.in_hand >= b->limits.items_max ||
-        (b->limits.bytes_max != 0 && in_hand_bytes + bytes > b->limits.bytes_max))
-        return false;
-    while (!fits(b, bytes))
-        drop(b, shift_ready(b), DROP_OLDEST);
-    return true;
+    return b->ledger.in_hand >= b->limits.items_max ||
+           (b->limits.bytes_max != 0 && in_hand_bytes + bytes > b->limits.bytes_max);
+}
+
+/* There is a free record; after PEN_ENOMEM nothing has changed. */
+static int reserve(struct broker *b)
+{
+    return b->free_head != NIL ? 0 : slab_grow(b);
 }
 
 static int accept(struct broker *b, struct job_put *j)
 {
-    if (b->free_head == NIL && slab_grow(b) < 0)
-        return PEN_ENOMEM;
+    int e = reserve(b);
+    if (e < 0)
+        return e;
     uint32_t i = b->free_head;
     struct record *r = record_at(b, i);
     b->free_head = r->next;
@@ -213,10 +217,26 @@ static int accept(struct broker *b, struct job_put *j)
     return 0;
 }
 
+/* Drop ready jobs, oldest first, until this one fits. */
+static int accept_for_oldest(struct broker *b, struct job_put *j)
+{
+    int r = reserve(b);
+    if (r < 0)
+        return r; /* Before anything was dropped for it. */
+    while (!fits(b, j->body.bytes))
+        drop(b, shift_ready(b), DROP_OLDEST);
+    return accept(b, j);
+}
+
+static bool too_big(const struct broker *b, uint64_t bytes)
+{
+    return b->limits.bytes_max != 0 && bytes > b->limits.bytes_max;
+}
+
 /* Decide one put that may not fit; 1 when it must wait. */
 static int decide(struct broker *b, struct job_put *j)
 {
-    if (b->limits.bytes_max != 0 && j->body.bytes > b->limits.bytes_max)
+    if (too_big(b, j->body.bytes))
         return PEN_ETOOBIG;
     if (fits(b, j->body.bytes))
         return accept(b, j);
@@ -224,8 +244,8 @@ static int decide(struct broker *b, struct job_put *j)
     case BROKER_BLOCK:
         return 1;
     case BROKER_DROP_OLDEST:
-        if (make_room(b, j->body.bytes))
-            return accept(b, j);
+        if (!hopeless(b, j->body.bytes))
+            return accept_for_oldest(b, j);
         break;
     case BROKER_DROP_NEWEST:
         break;
@@ -302,16 +322,31 @@ int broker_settle(struct broker *b, struct job_settle *jobs, size_t n, size_t *r
     return 0;
 }
 
-size_t broker_reap(struct broker *b, struct job_dropped *ret_jobs, size_t max)
+struct broker_drops broker_take_drops(struct broker *b)
 {
+    struct broker_drops all = { .head = b->dropped.head,
+                                .tail = b->dropped.tail,
+                                .count = b->dropped_count };
+    b->dropped = (struct index_list){ NIL, NIL };
+    b->dropped_count = 0;
+    return all;
+}
+
+size_t broker_reap(struct broker *b, struct broker_drops *drops, struct job_dropped *ret_jobs,
+                   size_t max)
+{
+    struct index_list from = { drops->head, drops->tail };
     size_t n = 0;
-    for (uint32_t i; n < max && (i = list_shift(b, &b->dropped)) != NIL; n++) {
+    for (uint32_t i; n < max && (i = list_shift(b, &from)) != NIL; n++) {
         struct record *r = record_at(b, i);
         ret_jobs[n] = (struct job_dropped){
             .id = r->id, .reason = (enum drop_reason)r->reason, .body = record_body(r), .ext = r->ext
         };
         record_free(b, i);
     }
+    *drops = (struct broker_drops){ .head = from.head,
+                                    .tail = from.tail,
+                                    .count = drops->count - (uint32_t)n };
     return n;
 }
 
@@ -352,7 +387,7 @@ bool broker_has_ready(const struct broker *b)
 
 bool broker_has_room(const struct broker *b, uint64_t bytes)
 {
-    return b->shut || b->limits.policy != BROKER_BLOCK || fits(b, bytes);
+    return b->shut || b->limits.policy != BROKER_BLOCK || fits(b, bytes) || too_big(b, bytes);
 }
 
 bool broker_is_idle(const struct broker *b)

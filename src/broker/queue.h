@@ -88,6 +88,12 @@ struct job_dropped {
     struct job_ext *ext; /* the caller's */
 };
 
+/* Dropped jobs on their way out, in order of their drop. They keep their records until they are reaped. */
+struct broker_drops {
+    uint32_t head, tail; /* the broker's */
+    uint32_t count;
+};
+
 struct broker_ledger {
     uint64_t accepted, done, dead, dropped[DROP_REASONS], expired;
     uint64_t ready, in_hand; /* held now */
@@ -112,7 +118,7 @@ void broker_free(struct broker **broker);
 
 /* Put n jobs in order. Returns how many were decided, from the front, each with its ret_status; fewer than n only with
  * BROKER_BLOCK, when the next one does not fit. PEN_ESHUTDOWN: none was. Drops (policy drop_oldest) are
- * waiting for broker_reap() afterwards. */
+ * waiting for broker_take_drops() afterwards; a put that fails has dropped nothing. */
 int broker_put(struct broker *b, struct job_put *jobs, size_t n) MUST_CHECK;
 
 /* Take up to max ready jobs, oldest first, into the caller's hands. */
@@ -123,8 +129,12 @@ size_t broker_take(struct broker *b, struct job *ret_jobs, size_t max);
 int broker_settle(struct broker *b, struct job_settle *jobs, size_t n, size_t *ret_settled)
     MUST_CHECK;
 
-/* Up to max dropped jobs, in order of their drop. */
-size_t broker_reap(struct broker *b, struct job_dropped *ret_jobs, size_t max);
+/* All that was dropped since the last time: whoever takes them reaps them, until none is left. */
+struct broker_drops broker_take_drops(struct broker *b) MUST_CHECK;
+
+/* Up to max of them; 0: none is left. */
+size_t broker_reap(struct broker *b, struct broker_drops *drops, struct job_dropped *ret_jobs,
+                   size_t max);
 
 /* No more puts; with drop_ready the ready jobs are dropped (DROP_SHUTDOWN). Ends a pause, for what is ready must still
  * get out. Idempotent, irreversible. */
@@ -143,8 +153,9 @@ bool broker_is_paused(const struct broker *b);
 bool broker_has_ready(const struct broker *b);
 /* A put of so many bytes would be decided now, not left to wait. */
 bool broker_has_room(const struct broker *b, uint64_t bytes);
-/* Nothing is held or waits to be reaped. */
+/* Nothing is held. What was dropped may still wait to be reaped. */
 bool broker_is_idle(const struct broker *b);
+/* Something waits for broker_take_drops(). */
 bool broker_has_dropped(const struct broker *b);
 
 const struct broker_ledger *broker_ledger(const struct broker *b);

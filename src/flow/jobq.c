@@ -8,7 +8,12 @@
  *   - the joiners when nothing is held.
  * Whoever carried the wake passes it on while that still holds (the baton).
  *
- * First come, first served: while putters wait, a newcomer that may have to wait goes behind them.
+ * First come, first served: while putters wait, or one is on its way with its wake, a newcomer goes behind them. Without the
+ * second half small newcomers take the room for which a large one was woken, again and again.
+ *
+ * Drops are told by the thread whose call dropped them, before that call returns: it takes their list in the hold in which it
+ * made them. They are unfinished, and joiners wait, until on_dropped has returned for them. A joiner is released
+ * at the moment at which nothing is unfinished, whatever is put before it runs.
  *
  * Thread: any for the queue; a getter or putter belongs to its loop.
  */
@@ -31,6 +36,7 @@ struct jobq {
     /* lock: lock */
     struct lock lock;
     struct broker *broker;
+    uint64_t untold; /* dropped jobs for which on_dropped has not returned */
     struct waiters getters, putters, joiners;
 };
 
@@ -49,6 +55,7 @@ struct jobq_getter {
     struct attachment at;
     struct jobq_getter_options options;
     uint32_t want; /* owner: loop */
+    bool in_line;  /* owner: loop; it stands there, or was picked and its post is coming */
     bool over;     /* owner: loop; the shutdown event was given */
 };
 
@@ -57,7 +64,14 @@ struct jobq_putter {
     struct jobq_putter_options options;
 };
 
-/* ---- whom to wake ---- */
+/* ---- whom to wake, and what to tell ---- */
+
+enum { TELL_JOBS = 64 };
+
+static bool all_finished(const struct jobq *q) LOCKED(&q->lock)
+{
+    return broker_is_idle(q->broker) && q->untold == 0;
+}
 
 struct wakes {
     struct wake getter, putter;
@@ -70,28 +84,38 @@ static struct wakes pick_wakes(struct jobq *q) LOCKED(&q->lock)
         w.getter = waiters_pick(&q->getters);
     if (waiters_any(&q->putters) && broker_has_room(q->broker, waiters_first(&q->putters)->need))
         w.putter = waiters_pick(&q->putters);
-    if (broker_is_idle(q->broker))
+    if (all_finished(q))
         waiters_wake_all(&q->joiners);
     return w;
 }
 
-/* Unlock, then do what must not be done under the lock: signal, and tell about drops in batches. */
-static void unlock_and_tell(struct jobq *q, struct wakes w) RELEASES(&q->lock)
+static void tell(struct jobq *q, struct broker_drops drops)
 {
-    bool dropped = broker_has_dropped(q->broker);
+    struct job_dropped jobs[TELL_JOBS];
+    size_t n = 0;
+    do {
+        lock_take(&q->lock);
+        q->untold -= n;
+        n = broker_reap(q->broker, &drops, jobs, TELL_JOBS);
+        if (all_finished(q))
+            waiters_wake_all(&q->joiners);
+        lock_drop(&q->lock);
+        if (n > 0)
+            q->options.on_dropped(q, jobs, n, q->options.arg);
+    } while (n > 0);
+}
+
+/* The end of every call: decide whom to wake, unlock, and do what must not be done under the lock. */
+static void unlock_and_tell(struct jobq *q) RELEASES(&q->lock)
+{
+    struct broker_drops drops = broker_take_drops(q->broker);
+    q->untold += drops.count;
+    struct wakes w = pick_wakes(q);
     lock_drop(&q->lock);
     wake_send(w.getter);
     wake_send(w.putter);
-    while (dropped) {
-        struct job_dropped jobs[64];
-        lock_take(&q->lock);
-        size_t n = broker_reap(q->broker, jobs, sizeof jobs / sizeof jobs[0]);
-        dropped = broker_has_dropped(q->broker);
-        lock_drop(&q->lock);
-        if (n == 0)
-            break;
-        q->options.on_dropped(q, jobs, n, q->options.arg);
-    }
+    if (drops.count > 0)
+        tell(q, drops);
 }
 
 /* ---- threads ---- */
@@ -104,25 +128,27 @@ struct place {
 };
 
 /* Wait in a line; locked again afterwards. 0, or PEN_ETIMEOUT. A wake that was carried is the caller's to use or, by its
- * next pick_wakes(), to pass on. */
+ * next unlock_and_tell(), to pass on. */
 static int wait_in_line(struct jobq *q, struct place *at, mono_t deadline) LOCKED(&q->lock)
 {
     struct waiter me;
     waiter_init(&me, NULL);
     me.need = at->need;
     waiters_park(at->line, &me, at->front);
-    unlock_and_tell(q, pick_wakes(q));
-    bool woken = waiter_sleep(&me, deadline);
+    unlock_and_tell(q);
+    (void)waiter_sleep(&me, deadline);
     lock_take(&q->lock);
-    at->front = woken;
-    waiters_leave(at->line, &me);
-    return woken ? 0 : PEN_ETIMEOUT;
+    at->front = me.state ==
+                WAITER_PICKED; /* Perhaps after its time, but then it is its turn all the same. */
+    (void)waiters_leave(at->line, &me);
+    return at->front ? 0 : PEN_ETIMEOUT;
 }
 
-/* Somebody waits already, and a newcomer goes behind. */
-static bool must_queue_up(const struct jobq *q, bool was_woken) LOCKED(&q->lock)
+/* A putter may try: it was woken, or nobody was there before it. */
+static bool has_turn(const struct jobq *q, bool woken) LOCKED(&q->lock)
 {
-    return !was_woken && waiters_any(&q->putters) && !broker_is_shut(q->broker);
+    bool nobody = !waiters_any(&q->putters) && !q->putters.waking;
+    return woken || nobody || broker_is_shut(q->broker);
 }
 
 int jobq_put(struct jobq *q, struct job_put *jobs, size_t n, mono_t deadline, size_t *ret_decided)
@@ -132,7 +158,7 @@ int jobq_put(struct jobq *q, struct job_put *jobs, size_t n, mono_t deadline, si
     int r = 0;
     lock_take(&q->lock);
     while (done < n) {
-        r = must_queue_up(q, at.front) ? 0 : broker_put(q->broker, jobs + done, n - done);
+        r = has_turn(q, at.front) ? broker_put(q->broker, jobs + done, n - done) : 0;
         if (r < 0)
             break;
         done += (size_t)r;
@@ -143,7 +169,7 @@ int jobq_put(struct jobq *q, struct job_put *jobs, size_t n, mono_t deadline, si
         if (r < 0)
             break;
     }
-    unlock_and_tell(q, pick_wakes(q));
+    unlock_and_tell(q);
     *ret_decided = done;
     return r < 0 ? r : 0;
 }
@@ -153,6 +179,8 @@ int jobq_take(struct jobq *q, struct job *ret_jobs, size_t max, mono_t deadline,
     struct place at = { .line = &q->getters };
     int r = 0;
     size_t n;
+    if (max == 0)
+        return PEN_EINVAL;
     lock_take(&q->lock);
     while ((n = broker_take(q->broker, ret_jobs, max)) == 0) {
         r = broker_is_shut(q->broker) ? PEN_ESHUTDOWN : deadline.ns == PEN_NOW.ns ? PEN_EEMPTY : 0;
@@ -161,7 +189,7 @@ int jobq_take(struct jobq *q, struct job *ret_jobs, size_t max, mono_t deadline,
         if (r < 0)
             break;
     }
-    unlock_and_tell(q, pick_wakes(q));
+    unlock_and_tell(q);
     if (n == 0)
         return r;
     *ret_taken = n;
@@ -170,15 +198,21 @@ int jobq_take(struct jobq *q, struct job *ret_jobs, size_t max, mono_t deadline,
 
 int jobq_join(struct jobq *q, mono_t deadline)
 {
-    struct place at = { .line = &q->joiners };
-    int r = 0;
+    struct waiter me;
+    waiter_init(&me, NULL);
     lock_take(&q->lock);
-    while (!broker_is_idle(q->broker) && r == 0)
-        r = wait_in_line(q, &at, deadline);
-    if (broker_is_idle(q->broker))
-        r = 0;
+    bool wait = !all_finished(q);
+    if (wait)
+        waiters_park(&q->joiners, &me, false);
     lock_drop(&q->lock);
-    return r;
+    if (!wait)
+        return 0;
+    (void)waiter_sleep(&me, deadline);
+    lock_take(&q->lock);
+    bool released = me.state == WAITER_PICKED;
+    (void)waiters_leave(&q->joiners, &me);
+    lock_drop(&q->lock);
+    return released ? 0 : PEN_ETIMEOUT;
 }
 
 /* ---- commands without waiting ---- */
@@ -188,7 +222,7 @@ int jobq_settle(struct jobq *q, struct job_settle *jobs, size_t n)
     size_t settled;
     lock_take(&q->lock);
     int r = broker_settle(q->broker, jobs, n, &settled);
-    unlock_and_tell(q, pick_wakes(q));
+    unlock_and_tell(q);
     return r;
 }
 
@@ -198,7 +232,7 @@ void jobq_shutdown(struct jobq *q, enum pen_shutdown mode)
     broker_shutdown(q->broker, mode == PEN_SHUTDOWN_IMMEDIATE);
     waiters_wake_all(&q->getters);
     waiters_wake_all(&q->putters);
-    unlock_and_tell(q, pick_wakes(q));
+    unlock_and_tell(q);
 }
 
 void jobq_pause(struct jobq *q)
@@ -213,14 +247,14 @@ void jobq_resume(struct jobq *q)
 {
     lock_take(&q->lock);
     broker_set_paused(q->broker, false);
-    unlock_and_tell(q, pick_wakes(q));
+    unlock_and_tell(q);
 }
 
 uint64_t jobq_purge(struct jobq *q)
 {
     lock_take(&q->lock);
     uint64_t n = broker_purge(q->broker);
-    unlock_and_tell(q, pick_wakes(q));
+    unlock_and_tell(q);
     return n;
 }
 
@@ -232,6 +266,13 @@ void jobq_stats(struct jobq *q, struct jobq_stats *ret_stats)
         .shut = broker_is_shut(q->broker),
         .paused = broker_is_paused(q->broker),
         .ledger_holds = broker_ledger_holds(q->broker),
+        .putters_waiting = q->putters.parked_count,
+        .getters_waiting = q->getters.parked_count,
+        .joiners_waiting = q->joiners.parked_count,
+        .put_waits = q->putters.waits,
+        .get_waits = q->getters.waits,
+        .put_wakes = q->putters.wakes,
+        .get_wakes = q->getters.wakes,
     };
     lock_drop(&q->lock);
 }
@@ -258,15 +299,21 @@ static void attachment_init(struct attachment *at, struct jobq *q, struct pen_lo
     waiter_init(&at->waiter, attachment_signal);
 }
 
-/* Leave the line and pass a carried wake on. A wake that was picked is in the inbox already, so nobody touches the
+/* Leave the line and pass a carried wake on. */
+static void attachment_quit(struct attachment *at)
+{
+    struct jobq *q = at->q;
+    lock_take(&q->lock);
+    (void)waiters_leave(at->line, &at->waiter);
+    unlock_and_tell(q);
+}
+
+/* A wake that was picked is in the inbox already, so nobody touches the
  * object any more after its post has run: there it is freed. */
 static void attachment_close(struct attachment *at)
 {
-    struct jobq *q = at->q;
     loop_assert_here(at->loop);
-    lock_take(&q->lock);
-    waiters_leave(at->line, &at->waiter);
-    unlock_and_tell(q, pick_wakes(q));
+    attachment_quit(at);
     at->closing = true;
     (void)loop_post(at->loop, &at->post);
 }
@@ -289,14 +336,16 @@ static size_t getter_take(struct jobq_getter *g, struct job *ret_jobs, bool *ret
     size_t max = g->want < LIMIT_BATCH_ITEMS ? g->want : LIMIT_BATCH_ITEMS, n = 0;
     *ret_over = false;
     lock_take(&q->lock);
-    waiters_leave(&q->getters, &g->at.waiter);
+    bool picked = g->at.waiter.state == WAITER_PICKED;
+    (void)waiters_leave(&q->getters, &g->at.waiter);
     if (max > 0) {
         n = broker_take(q->broker, ret_jobs, max);
         *ret_over = n == 0 && broker_is_shut(q->broker);
-        if (n == 0 && !*ret_over)
-            waiters_park(&q->getters, &g->at.waiter, false);
+        g->in_line = n == 0 && !*ret_over;
+        if (g->in_line)
+            waiters_park(&q->getters, &g->at.waiter, picked); /* First, when it was woken in vain. */
     }
-    unlock_and_tell(q, pick_wakes(q));
+    unlock_and_tell(q);
     return n;
 }
 
@@ -307,6 +356,7 @@ static void getter_run(struct pen_loop *loop, void *arg, int status)
         return;
     struct job jobs[LIMIT_BATCH_ITEMS];
     bool over;
+    g->in_line = false;
     size_t n = getter_take(g, jobs, &over);
     if (n > 0) {
         g->want -= (uint32_t)n;
@@ -322,6 +372,10 @@ static void getter_run(struct pen_loop *loop, void *arg, int status)
 int jobq_attach(struct jobq *q, struct pen_loop *loop, const struct jobq_getter_options *options,
                 struct jobq_getter **ret_getter)
 {
+    if (options->on_jobs == NULL || options->on_shutdown == NULL)
+        return PEN_EINVAL;
+    if (!loop_may_touch(loop))
+        return PEN_EWRONGTHREAD;
     struct jobq_getter *g = calloc(1, sizeof *g);
     if (g == NULL)
         return PEN_ENOMEM;
@@ -339,8 +393,12 @@ void jobq_getter_want(struct jobq_getter *g, uint32_t n)
     bool start = g->want == 0 && n > 0;
     bool stop = g->want > 0 && n == 0;
     g->want = n;
-    if ((start || stop) && !g->over)
-        (void)loop_post(g->at.loop, &g->at.post); /* It takes, or leaves the line. */
+    if (start && !g->over)
+        (void)loop_post(g->at.loop, &g->at.post);
+    if (stop && g->in_line) {
+        g->in_line = false;
+        attachment_quit(&g->at);
+    }
 }
 
 void jobq_getter_close(struct jobq_getter **getter)
@@ -360,12 +418,21 @@ static void putter_run(struct pen_loop *loop, void *arg, int status)
     struct jobq_putter *p = arg;
     if (attachment_ended(&p->at) || status != 0)
         return;
+    lock_take(&p->at.q->lock);
+    bool picked = p->at.waiter.state == WAITER_PICKED; /* And has not put since. */
+    lock_drop(&p->at.q->lock);
+    if (!picked)
+        return;
     p->options.on_room(p, p->options.arg);
 }
 
 int jobq_attach_putter(struct jobq *q, struct pen_loop *loop,
                        const struct jobq_putter_options *options, struct jobq_putter **ret_putter)
 {
+    if (options->on_room == NULL)
+        return PEN_EINVAL;
+    if (!loop_may_touch(loop))
+        return PEN_EWRONGTHREAD;
     struct jobq_putter *p = calloc(1, sizeof *p);
     if (p == NULL)
         return PEN_ENOMEM;
@@ -377,19 +444,30 @@ int jobq_attach_putter(struct jobq *q, struct pen_loop *loop,
     return 0;
 }
 
+/* It stands in line with nobody before it. */
+static bool is_next(const struct jobq *q, const struct waiter *w) LOCKED(&q->lock)
+{
+    return w->state == WAITER_PARKED && !q->putters.waking && waiters_first(&q->putters) == w;
+}
+
+/* A place in line is kept while nothing could be put. One that was picked and found too little goes to the front
+ * again; one that has put something has had its turn, and goes to the back with the rest. */
 int jobq_putter_put(struct jobq_putter *p, struct job_put *jobs, size_t n)
 {
     struct jobq *q = p->at.q;
+    struct waiter *w = &p->at.waiter;
     loop_assert_here(p->at.loop);
     lock_take(&q->lock);
-    bool was_woken = p->at.waiter.state == WAITER_PICKED;
-    waiters_leave(&q->putters, &p->at.waiter);
-    int r = must_queue_up(q, was_woken) ? 0 : broker_put(q->broker, jobs, n);
-    if (r >= 0 && (size_t)r < n) {
-        p->at.waiter.need = jobs[r].body.bytes;
-        waiters_park(&q->putters, &p->at.waiter, was_woken && r == 0);
-    }
-    unlock_and_tell(q, pick_wakes(q));
+    bool picked = w->state == WAITER_PICKED;
+    int r = has_turn(q, picked || is_next(q, w)) ? broker_put(q->broker, jobs, n) : 0;
+    bool wants = r >= 0 && (size_t)r < n;
+    if (!wants || r > 0 || picked)
+        (void)waiters_leave(&q->putters, w);
+    if (wants)
+        w->need = jobs[r].body.bytes;
+    if (wants && w->state == WAITER_IDLE)
+        waiters_park(&q->putters, w, picked && r == 0);
+    unlock_and_tell(q);
     return r;
 }
 
@@ -429,6 +507,7 @@ int jobq_new(const struct jobq_options *options, struct jobq **ret_queue)
         return r;
     }
     memcpy(q->name, options->name, strlen(options->name) + 1);
+    q->options.name = q->name;
     lock_init(&q->lock, LOCK_JOBQ);
     waiters_init(&q->getters);
     waiters_init(&q->putters);
@@ -443,6 +522,7 @@ void jobq_free(struct jobq **queue)
     if (q == NULL)
         return;
     check(!waiters_any(&q->getters) && !waiters_any(&q->putters) && !waiters_any(&q->joiners));
+    check(q->untold == 0);
     broker_free(&q->broker);
     lock_fini(&q->lock);
     free(q);

@@ -28,6 +28,7 @@ struct producer {
     struct jobq_putter *putter;
     struct job_put puts[LIMIT_BATCH_ITEMS];
     bool finishing, stopping;
+    bool in_line; /* a put was short: the putter waits for its turn */
     struct log_limit limit;
     /* atomic: counters of the loop */
     struct count accepted, refused, malformed, paused;
@@ -174,9 +175,11 @@ static void refuse_all(struct producer *p, struct frame *frames, struct job_put 
 /* Put one run; returns how many frames are decided. */
 static size_t put_run(struct producer *p, struct frame *frames, size_t n) ON_LOOP
 {
-    if (n == 0)
+    if (n == 0 && !p->in_line)
         return 0;
-    int r = jobq_putter_put(p->putter, p->puts, n);
+    int r = jobq_putter_put(p->putter, p->puts,
+                            n); /* Also to give a turn back, of which nothing came. */
+    p->in_line = r >= 0 && (size_t)r < n;
     if (r < 0) {
         refuse_all(p, frames, p->puts, n);
         return n;

@@ -10,6 +10,7 @@ void waiters_init(struct waiters *ws)
     list_init(&ws->parked);
     ws->parked_count = 0;
     ws->waking = false;
+    ws->waits = ws->wakes = 0;
 }
 
 void waiter_init(struct waiter *w, void (*signal)(struct waiter *w))
@@ -31,6 +32,7 @@ void waiters_park(struct waiters *ws, struct waiter *w, bool front)
         list_push_front(&ws->parked, &w->node);
     else
         list_push_back(&ws->parked, &w->node);
+    ws->waits += !front;
     ws->parked_count++;
 }
 
@@ -44,6 +46,7 @@ static void unpark(struct waiters *ws, struct waiter *w)
 static struct wake set_picked(struct waiters *ws, struct waiter *w)
 {
     unpark(ws, w);
+    ws->wakes++;
     w->state = WAITER_PICKED;
     if (w->signal != NULL) {
         w->signal(w);

@@ -56,7 +56,9 @@ struct waiters {
     /* lock: the monitor's */
     struct list parked;
     size_t parked_count;
-    bool waking; /* a wake is in flight */
+    bool waking;    /* a wake is in flight */
+    uint64_t waits; /* ever: joined at the back, that is, not those that were woken in vain */
+    uint64_t wakes; /* ever: picked, by waiters_wake_all() as well */
 };
 
 /* A thread's wake that is owed: from waiters_pick(), under the lock, to wake_send(), after it. The thread may be gone by

@@ -29,7 +29,8 @@ struct model {
     size_t count;
     bool shut, paused;
     uint64_t accepted, ended;
-    uint64_t to_reap;
+    uint64_t to_take; /* dropped, and not taken by broker_take_drops() */
+    struct broker_drops drops;
 };
 
 static uint64_t seed, commands, done_commands;
@@ -90,7 +91,7 @@ static void drop_first_ready(struct model *m)
             continue;
         remove_job(m, i);
         m->ended++;
-        m->to_reap++;
+        m->to_take++;
         return;
     }
 }
@@ -178,9 +179,14 @@ static void do_settle(struct model *m, struct broker *b)
 static void do_reap(struct model *m, struct broker *b)
 {
     struct job_dropped dropped[BATCH];
-    size_t n = broker_reap(b, dropped, BATCH);
-    AGREE(n == (m->to_reap < BATCH ? m->to_reap : BATCH));
-    m->to_reap -= n;
+    if (m->drops.count == 0) {
+        m->drops = broker_take_drops(b);
+        m->to_take -= m->drops.count;
+        AGREE(m->to_take == 0);
+    }
+    uint32_t count = m->drops.count;
+    size_t n = broker_reap(b, &m->drops, dropped, BATCH);
+    AGREE(n == (count < BATCH ? count : BATCH) && m->drops.count == count - n);
 }
 
 static void do_rare(struct model *m, struct broker *b)
@@ -213,7 +219,7 @@ static void compare(const struct model *m, const struct broker *b)
     AGREE(g->bytes == bytes_in(m, GONE));
     AGREE(g->items_high <= m->limits.items_max);
     AGREE(broker_is_idle(b) == (m->count == 0));
-    AGREE(broker_has_dropped(b) == (m->to_reap > 0));
+    AGREE(broker_has_dropped(b) == (m->to_take > 0));
 }
 
 static void one_life(uint64_t length)

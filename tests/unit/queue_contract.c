@@ -41,6 +41,12 @@ struct pen_queue_stats contract_stats(void *queue)
     return s;
 }
 
+void contract_finish(void *queue, size_t n)
+{
+    if (ops->holds_taken)
+        ck_assert_int_eq(ops->task_done(queue, n), 0);
+}
+
 void contract_await_putters(void *queue, uint64_t n)
 {
     while (contract_stats(queue).putters_waiting != n)
@@ -78,6 +84,8 @@ static void act(void *arg)
         break;
     case ACTOR_GET:
         a->result = ops->get(a->queue, &a->item, a->deadline);
+        if (a->result == 0)
+            contract_finish(a->queue, 1);
         break;
     case ACTOR_JOIN:
         a->result = ops->join(a->queue, a->deadline);
@@ -127,6 +135,13 @@ static void get_now(void *queue, size_t expected)
     ck_assert_uint_eq(num_of(item.ptr), expected);
 }
 
+/* Get one, so that its room is free. */
+static void clear_now(void *queue, size_t expected)
+{
+    get_now(queue, expected);
+    contract_finish(queue, 1);
+}
+
 START_TEST(first_in_first_out)
 {
     void *q = contract_queue(10, 0, NULL);
@@ -139,6 +154,7 @@ START_TEST(first_in_first_out)
             ck_assert_uint_eq(num_of(item.ptr), i);
             ck_assert_uint_eq(item.bytes, i);
         }
+        contract_finish(q, 7);
     }
     ck_assert_uint_eq(contract_stats(q).got, 35);
     ops->free(&q);
@@ -192,10 +208,14 @@ START_TEST(items_at_the_bound_and_one_beyond)
     ck_assert_uint_eq(contract_stats(q).items, max);
     ck_assert_uint_eq(contract_stats(q).items_high, max);
     get_now(q, 1);
+    if (ops->holds_taken)
+        put_now(q, 99, 0, PEN_EFULL);
+    contract_finish(q, 1);
     put_now(q, max + 1, 0, 0);
     put_now(q, 99, 0, PEN_EFULL);
     for (size_t i = 2; i <= max + 1; i++)
-        get_now(q, i);
+        clear_now(q, i);
+    ck_assert_uint_eq(contract_stats(q).items_high, max);
     ck_assert_uint_eq(contract_stats(q).items, 0);
     ops->free(&q);
 }
@@ -209,6 +229,9 @@ START_TEST(bytes_at_the_bound_and_one_beyond)
     put_now(q, 2, 1, PEN_EFULL);
     put_now(q, 2, 0, 0); /* Counts nothing. */
     get_now(q, 1);
+    if (ops->holds_taken)
+        put_now(q, 3, 1, PEN_EFULL);
+    contract_finish(q, 1);
     put_now(q, 3, 60, 0);
     put_now(q, 4, 41, PEN_EFULL);
     put_now(q, 4, 40, 0);
@@ -216,10 +239,10 @@ START_TEST(bytes_at_the_bound_and_one_beyond)
     struct pen_queue_stats s = contract_stats(q);
     ck_assert_uint_eq(s.bytes, 100);
     ck_assert_uint_eq(s.items, 3);
-    get_now(q, 2);
-    get_now(q, 3);
+    clear_now(q, 2);
+    clear_now(q, 3);
     ck_assert_uint_eq(contract_stats(q).bytes, 40);
-    get_now(q, 4);
+    clear_now(q, 4);
     ck_assert_uint_eq(contract_stats(q).bytes, 0);
     ops->free(&q);
 }
@@ -238,11 +261,11 @@ START_TEST(a_batch_puts_what_fits)
     ck_assert_uint_eq(n, 3);
     ck_assert_int_eq(ops->put_many(q, items, 5, soon(), &n), PEN_ETIMEOUT);
     ck_assert_uint_eq(n, 0);
-    get_now(q, 1);
+    clear_now(q, 1);
     items[4].bytes = 71;
     ck_assert_int_eq(ops->put_many(q, items + 4, 1, PEN_NOW, &n), 0);
     ck_assert_uint_eq(contract_stats(q).bytes, 91);
-    get_now(q, 2);
+    clear_now(q, 2);
     ck_assert_int_eq(ops->put_many(q, items, 2, soon(), &n),
                      PEN_ETIMEOUT); /* 81 bytes held: 10 fit, not 20. */
     ck_assert_uint_eq(n, 1);
@@ -250,14 +273,16 @@ START_TEST(a_batch_puts_what_fits)
 }
 END_TEST
 
-START_TEST(a_batch_ends_at_the_item_that_is_too_big)
+START_TEST(a_batch_with_an_item_that_is_too_big)
 {
     void *q = contract_queue(10, 100, NULL);
     struct pen_item items[3] = { { num(1), 10 }, { num(2), 101 }, { num(3), 10 } };
     size_t n = 77;
     ck_assert_int_eq(ops->put_many(q, items, 3, PEN_NEVER, &n), PEN_ETOOBIG);
-    ck_assert_uint_eq(n, 1);
+    ck_assert_uint_eq(n, ops->decides_each ? 2 : 1);
     get_now(q, 1);
+    if (ops->decides_each)
+        get_now(q, 3);
     ck_assert_uint_eq(contract_stats(q).items, 0);
     ops->free(&q);
 }
@@ -326,7 +351,7 @@ TCase *contract_basic_case(void)
     tcase_add_loop_test(c, items_at_the_bound_and_one_beyond, 0, sizeof bounds / sizeof bounds[0]);
     tcase_add_test(c, bytes_at_the_bound_and_one_beyond);
     tcase_add_test(c, a_batch_puts_what_fits);
-    tcase_add_test(c, a_batch_ends_at_the_item_that_is_too_big);
+    tcase_add_test(c, a_batch_with_an_item_that_is_too_big);
     tcase_add_test(c, a_batch_takes_what_is_there);
     tcase_add_test(c, task_done_counts);
     tcase_add_test(c, free_gives_the_rest_to_the_destructor);

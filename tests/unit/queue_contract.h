@@ -6,6 +6,14 @@
  *
  * Items are numbers from 1 up, carried as pointers that are never followed. An adapter's functions have the meaning, the
  * results and the thread rules of their namesakes in <penstock/queue.h>.
+ *
+ * Where the daemon's job queue differs on purpose, a flag says so, and the cases ask it:
+ *   - holds_taken: its bounds count what is in hand as well as what is ready, because a message in hand still occupies
+ *     its payload. A get makes room only when the item is finished; contract_finish() does it where it matters.
+ *   - decides_each: each item of a batch has a status of its own, because each comes from another peer that is to be
+ *     told. One that is too big is refused, and those behind it go in.
+ *   - dies_of_mistakes: only the daemon's own code calls it, so a call from the wrong thread is our mistake and no
+ *     result: it dies.
  */
 #ifndef TESTS_QUEUE_CONTRACT_H
 #define TESTS_QUEUE_CONTRACT_H
@@ -16,6 +24,7 @@
 
 struct queue_ops {
     const char *name;
+    bool holds_taken, decides_each, dies_of_mistakes;
     int (*make)(const struct pen_queue_options *options, void **ret_queue); /* PEN_QUEUE_FIFO */
     void (*free)(void **queue);
     int (*put)(void *queue, void *ptr, size_t bytes, pen_mono_t deadline);
@@ -74,12 +83,15 @@ struct destroyed {
 void *contract_queue(uint32_t items_max, uint64_t bytes_max, struct destroyed *destroyed);
 struct pen_queue_stats contract_stats(void *queue);
 
+/* Finish the n oldest items in hand where they still count towards the bounds, so that there is room. */
+void contract_finish(void *queue, size_t n);
+
 /* Until so many stand in line. The only way to know it is to look, so this looks again and again, giving way. */
 void contract_await_putters(void *queue, uint64_t n);
 void contract_await_getters(void *queue, uint64_t n);
 void contract_await_joiners(void *queue, uint64_t n);
 
-/* A thread that makes one call, so that it may wait. */
+/* A thread that makes one call, so that it may wait. One that gets also finishes, see contract_finish(). */
 enum actor_does { ACTOR_PUT, ACTOR_GET, ACTOR_JOIN };
 struct actor {
     void *queue;
