@@ -5,6 +5,8 @@
 race_tests =
 race_tests += %reldir%/queue_race
 LONG_TESTS += %reldir%/queue_race
+race_tests += %reldir%/jobq_race
+LONG_TESTS += %reldir%/jobq_race
 
 check_PROGRAMS += $(race_tests)
 TESTS += $(race_tests)
