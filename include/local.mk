@@ -4,8 +4,10 @@
 
 nodist_pkginclude_HEADERS += %reldir%/penstock/version.h
 pkginclude_HEADERS += \
+	%reldir%/penstock/deadline.h \
 	%reldir%/penstock/err.def \
 	%reldir%/penstock/error.h \
+	%reldir%/penstock/group.h \
 	%reldir%/penstock/histogram.h \
 	%reldir%/penstock/future.h \
 	%reldir%/penstock/libevent.h \

@@ -48,6 +48,7 @@ struct pen_future {
     struct list hooks; /* of struct future_hook */
     void (*on_cancel)(struct pen_future *f, void *arg);
     void *on_cancel_arg;
+    const void *canceller; /* only compared */
 };
 
 /* A callback on a loop. */
@@ -183,6 +184,11 @@ void future_discard(struct pen_future *f)
 
 int pen_future_cancel(struct pen_future *f)
 {
+    return future_cancel_as(f, NULL);
+}
+
+int future_cancel_as(struct pen_future *f, const void *who)
+{
     struct list hooks;
     list_init(&hooks);
     lock_take(&f->lock);
@@ -190,6 +196,7 @@ int pen_future_cancel(struct pen_future *f)
     bool first = f->state != PEN_FUTURE_DONE && !future_cancel_asked(f);
     if (first) {
         count_set(&f->cancel_asked, 1);
+        f->canceller = who;
         if (f->on_cancel != NULL)
             f->on_cancel(f, f->on_cancel_arg);
         f->on_cancel = NULL;
@@ -283,6 +290,14 @@ void *pen_future_take(struct pen_future *f)
 static struct lock *lock_of(const struct pen_future *f)
 {
     return &((struct pen_future *)(uintptr_t)f)->lock;
+}
+
+const void *future_canceller(const struct pen_future *f)
+{
+    lock_take(lock_of(f));
+    const void *who = f->canceller;
+    lock_drop(lock_of(f));
+    return who;
 }
 
 enum pen_future_state pen_future_state(const struct pen_future *f)

@@ -45,6 +45,11 @@ bool future_await(struct pen_future *f, pen_mono_t deadline) ANY_THREAD;
 /* The end was asked for. Any thread; a relaxed load. */
 bool future_cancel_asked(const struct pen_future *f) ANY_THREAD;
 
+/* pen_future_cancel() in somebody's name, and the name under which the end was first asked for; NULL: nobody's, or it was
+ * not. Any thread. */
+int future_cancel_as(struct pen_future *f, const void *who) ANY_THREAD;
+const void *future_canceller(const struct pen_future *f) ANY_THREAD;
+
 /* Never NULL; as long as the options said. */
 const char *future_name(const struct pen_future *f) ANY_THREAD;
 

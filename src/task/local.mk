@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 
 libpen_la_SOURCES += \
+	%reldir%/deadline.c %reldir%/deadline.h \
 	%reldir%/future.c %reldir%/future.h \
+	%reldir%/group.c %reldir%/group.h \
 	%reldir%/job.c %reldir%/job.h \
 	%reldir%/order.c %reldir%/order.h \
 	%reldir%/map.c \

@@ -17,7 +17,9 @@ unit_tests += %reldir%/test_endpoint_nn %reldir%/test_lines
 %canon_reldir%_test_lines_SOURCES = %reldir%/test_lines.c %reldir%/endpoint_fixture.h
 unit_tests += %reldir%/test_histogram
 unit_tests += %reldir%/test_libevent
-unit_tests += %reldir%/test_future %reldir%/test_pool
+unit_tests += %reldir%/test_future %reldir%/test_pool %reldir%/test_group %reldir%/test_deadline
+%canon_reldir%_test_group_SOURCES = %reldir%/test_group.c %reldir%/task_fixture.h
+%canon_reldir%_test_deadline_SOURCES = %reldir%/test_deadline.c %reldir%/task_fixture.h
 unit_tests += %reldir%/test_queue %reldir%/test_waiters
 
 # The queue's contract: for every program that runs it on a queue.
