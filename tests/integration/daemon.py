@@ -44,15 +44,16 @@ class Daemon:
         self.log = open(os.path.join(self.folder.name, "log"), "w+", errors="replace")
         self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.notify.bind(path)
-        self.process = subprocess.Popen(
-            [PENSTOCKD, "--config", self.config], env=self.environment, stderr=self.log
-        )
+        self.process = subprocess.Popen(self.launch(), env=self.environment, stderr=self.log)
         try:
             self.wait_ready()
         except BaseException:
             self.end()
             raise
         return self
+
+    def launch(self):
+        return [PENSTOCKD, "--config", self.config]
 
     def wait_ready(self):
         end = os.pidfd_open(self.process.pid)

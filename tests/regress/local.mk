@@ -4,7 +4,10 @@
 # script in regress_scripts.
 
 regress_programs =
-regress_scripts =
+regress_scripts = \
+	%reldir%/0001-too-big-waits-for-ever \
+	%reldir%/0002-closed-standard-descriptors \
+	%reldir%/0003-drain-waits-for-a-pause
 
 check_PROGRAMS += $(regress_programs)
 dist_check_SCRIPTS += $(regress_scripts)

@@ -195,6 +195,19 @@ static size_t submit(const char *text)
     return submit_bytes(text, strlen(text));
 }
 
+/* Two in one batch. */
+static void submit_pair(const char *a, const char *b)
+{
+    const char *texts[] = { a, b };
+    struct work *works[2];
+    for (size_t k = 0; k < 2; k++) {
+        works[k] = &rig.works[rig.submitted++];
+        *works[k] = (struct work){ .id = k };
+        ck_assert_int_eq(slice_copy(texts[k], strlen(texts[k]), &works[k]->body), 0);
+    }
+    handler_submit(rig.handler, works, 2);
+}
+
 static void assert_result(size_t i, const char *text)
 {
     struct outcome *o = &rig.outcomes[i];
@@ -716,6 +729,35 @@ START_TEST(output_before_a_message_is_not_its_answer)
 }
 END_TEST
 
+/* Both processes are lost to the first message while it is handed over, so nobody is left for the second
+ * one, for which there had been room. */
+START_TEST(a_batch_survives_the_loss_of_its_processes)
+{
+    char script[128], met[2];
+    rig.conf.processes = 2;
+    make_gate();
+    (void)snprintf(script, sizeof script, "[ -p %s ] && echo unasked && echo >%s; exec cat", gate,
+                   gate);
+    open_exec("sh", "-c", script, NULL);
+    int fd = open(gate, O_RDONLY | O_CLOEXEC);
+    ck_assert_int_ge(fd, 0);
+    for (size_t n = 0; n < sizeof met;) { /* A newline from each. */
+        ssize_t r = read(fd, met, 1);
+        ck_assert_int_ge(r, 0);
+        n += (size_t)r;
+    }
+    close(fd);
+    unlink(gate);
+    rmdir(gate_dir);
+    submit_pair("one", "two");
+    ck_assert_uint_eq(stats().malformed, 2);
+    wait_done(2);
+    assert_result(0, "one");
+    assert_result(1, "two");
+    finish();
+}
+END_TEST
+
 /* The banner comes while the request still stands in the pipe. */
 START_TEST(a_banner_is_not_an_answer)
 {
@@ -1201,6 +1243,7 @@ static TCase *bad_programs(void)
     tcase_add_loop_test(t, an_answer_before_the_end_counts, 0, 2);
     tcase_add_test(t, output_that_nobody_asked_for_is_a_fault);
     tcase_add_test(t, output_before_a_message_is_not_its_answer);
+    tcase_add_test(t, a_batch_survives_the_loss_of_its_processes);
     tcase_add_test(t, a_banner_is_not_an_answer);
     tcase_add_loop_test(t, an_end_between_messages_costs_none, 0, 2);
     tcase_add_loop_test(t, a_message_not_taken_goes_to_another_process, 0, 2);
