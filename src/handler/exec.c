@@ -84,7 +84,8 @@ static void exec_submit(struct handler *h, struct work *work)
         handler_fail(h, work, r, reason);
         return;
     }
-    give_to_idle(x, work);
+    list_push_back(&x->waiting, &work->node); /* Behind those that have lost their process. */
+    x->waiting_count++;
     exec_hand_on(x);
 }
 
