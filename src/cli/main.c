@@ -3,10 +3,8 @@
  * penstock: the command line client. Finds the command, reads its options and runs it.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <penstock/version.h>
 
@@ -14,16 +12,7 @@
 #include "cli/cmd-help.h"
 #include "cli/options.h"
 #include "cli/signals.h"
-
-/* A standard stream that was closed before us would be given to the first file or socket we open. */
-static int open_standard_streams(void)
-{
-    int fd;
-    do
-        fd = open("/dev/null", O_RDWR);
-    while (fd >= 0 && fd <= STDERR_FILENO);
-    return fd < 0 ? -1 : close(fd);
-}
+#include "plat/stdio.h"
 
 static int print_version(void)
 {
@@ -74,7 +63,7 @@ static int run(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    if (open_standard_streams() < 0 || signals_init() < 0)
+    if (stdio_fill() < 0 || signals_init() < 0)
         return EXIT_INTERNAL;
     int code = run(argc, argv);
     /* Who stops reading our output has seen enough of it. */

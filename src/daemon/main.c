@@ -11,6 +11,7 @@
 #include "daemon/options.h"
 #include "obs/log.h"
 #include "plat/notify.h"
+#include "plat/stdio.h"
 
 static int check_only(const char *file)
 {
@@ -107,6 +108,8 @@ static int load_and_run(const struct daemon_options *options)
 int main(int argc, char **argv)
 {
     struct daemon_options options;
+    if (stdio_fill() < 0)
+        return EXIT_INTERNAL;
     if (!daemon_options_parse(argc, argv, &options))
         return EXIT_BAD_USAGE;
     switch (options.action) {

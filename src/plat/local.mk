@@ -6,4 +6,5 @@ libpen_la_SOURCES += \
 	%reldir%/notify.c %reldir%/notify.h \
 	%reldir%/proc.c %reldir%/proc.h \
 	%reldir%/stderr.c %reldir%/stderr.h \
+	%reldir%/stdio.c %reldir%/stdio.h \
 	%reldir%/thread.c %reldir%/thread.h
