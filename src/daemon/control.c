@@ -30,6 +30,8 @@ static int change_queue(struct daemon *d, const struct control_request *q, struc
 {
     struct jobq *queue;
     int r = with_queue(d, q, &queue);
+    if (r == 0 && q->op == CONTROL_PAUSE && d->state != DAEMON_RUNNING)
+        r = PEN_EDRAINING; /* It would keep the drain from its end. */
     if (r < 0)
         return r;
     if (q->op == CONTROL_PAUSE)

@@ -198,6 +198,8 @@ void daemon_drain(struct daemon *d, const char *why)
                                 on_drain_timeout, d);
     if (r < 0)
         log_error("penstockd", "no time limit for the drain: %s", pen_strerror(r));
+    for (size_t i = 0; i < d->conf->queues_count; i++)
+        jobq_resume(d->graph.queues[i]); /* A full one that is paused would keep its producers. */
     for (size_t i = 0; i < d->conf->producers_count; i++)
         finish_producer(producer_part(d->graph.producers[i]));
     advance(d);
