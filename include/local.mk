@@ -7,11 +7,13 @@ pkginclude_HEADERS += \
 	%reldir%/penstock/deadline.h \
 	%reldir%/penstock/err.def \
 	%reldir%/penstock/error.h \
+	%reldir%/penstock/future.h \
 	%reldir%/penstock/group.h \
 	%reldir%/penstock/histogram.h \
-	%reldir%/penstock/future.h \
 	%reldir%/penstock/libevent.h \
 	%reldir%/penstock/loop.h \
+	%reldir%/penstock/loopgroup.h \
 	%reldir%/penstock/pool.h \
 	%reldir%/penstock/queue.h \
-	%reldir%/penstock/time.h
+	%reldir%/penstock/time.h \
+	%reldir%/penstock/watch.h

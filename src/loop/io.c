@@ -15,7 +15,7 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
     struct io *io = arg;
-    loop_turn_begins(io->loop);
+    loop_event_begins(io->loop);
     unsigned ready = (what & EV_READ ? IO_READ : 0u) | (what & EV_WRITE ? IO_WRITE : 0u);
     ready &= io->want;
     if (ready != 0)

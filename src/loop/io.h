@@ -94,4 +94,27 @@ span_t loop_busy_for(const struct pen_loop *loop, mono_t now) ANY_THREAD;
 /* Turns ever. Any thread. */
 uint64_t loop_turns(const struct pen_loop *loop) ANY_THREAD;
 
+/* Say what the loop runs from now on, inside one of its callbacks, for snapshots and reports of stalls: a
+ * text that is never freed while the loop lives, such as a literal, and a number that goes with it; NULL and 0 at the
+ * end. Each call counts as a step: a stall is the time since the last one. On the loop; costs three stores. */
+void loop_set_running(struct pen_loop *loop, const char *name, uint64_t id) ON_LOOP;
+
+/* What a loop is doing, as others see it: counters that are read one after the other. */
+struct loop_view {
+    const char *name; /* valid while the loop lives */
+    bool runs;
+    int thread_id; /* 0: does not run */
+    span_t busy;   /* of the present turn; 0: sleeps */
+    const char *running;
+    uint64_t running_id;
+    uint64_t turns, beat; /* beat: changes with each callback and step */
+    uint32_t inbox, timers;
+};
+
+/* Any thread; takes the inbox lock. */
+void loop_look(struct pen_loop *loop, mono_t now, struct loop_view *ret_view) ANY_THREAD;
+
+/* Call fn for every loop of the process in the order of making, under the lock LOOPS: no loop is freed meanwhile. */
+void loops_each(void (*fn)(struct pen_loop *loop, void *arg), void *arg) ANY_THREAD;
+
 #endif

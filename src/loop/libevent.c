@@ -16,6 +16,6 @@ int pen_loop_enter(struct pen_loop *l)
 {
     if (!pen_loop_here(l))
         return PEN_EWRONGTHREAD;
-    loop_turn_begins(l);
+    loop_event_begins(l);
     return 0;
 }

@@ -31,43 +31,15 @@
 #include "base/str.h"
 #include "loop/io.h"
 #include "plat/clock.h"
+#include "plat/stack.h"
 #include "plat/thread.h"
 #include "sync/futex.h"
 #include "sync/lock.h"
 
-enum { INBOX_MAX_DEFAULT = 65536, TURN_MAX_DEFAULT = 1024, LOOP_NAME_BYTES = 16 };
+enum { INBOX_MAX_DEFAULT = 65536, TURN_MAX_DEFAULT = 1024 };
 
-struct pen_loop {
-    /* fixed after init */
-    char name[LOOP_NAME_BYTES];
-    uint32_t inbox_max, turn_max;
-    struct event_base *base;
-    struct event *wake_event, *timer_event;
-    int wake_fd;
-    struct thread *thread; /* of pen_loop_start(); owner: who starts and joins */
-
-    /* owner: loop */
-    struct list ready; /* of struct post */
-    struct heap timers;
-    uint64_t timer_seq;
-    mono_t timer_armed; /* what timer_event is set to; PEN_NEVER: not at all */
-    mono_t now;
-    bool awake; /* this turn has begun */
-
-    /* lock: inbox_lock */
-    struct lock inbox_lock;
-    struct list inbox;    /* of struct post */
-    struct list promised; /* of struct post: not made yet */
-    uint32_t inbox_calls;
-    unsigned expected;
-    bool sleeping, stopping, closed;
-    struct futex came;
-
-    /* atomic: counters, written by the running thread, read by any */
-    struct count owner;      /* thread_id(), 0: nobody runs it */
-    struct count busy_since; /* ns; 0: sleeps */
-    struct count turns;
-};
+/* The loop that the calling thread runs. */
+static _Thread_local struct pen_loop *current;
 
 /* A call that owns its memory. */
 struct call {
@@ -78,11 +50,9 @@ struct call {
 
 /* ---- who is here ---- */
 
-static _Thread_local unsigned loops_here; /* loops that this thread runs, one inside the other */
-
 bool loop_any_here(void)
 {
-    return loops_here > 0;
+    return current != NULL;
 }
 
 bool pen_loop_here(const struct pen_loop *l)
@@ -101,6 +71,11 @@ void loop_assert_here(const struct pen_loop *l) NO_TSA
     check(loop_may_touch(l));
 }
 
+struct pen_loop *pen_loop_current(void)
+{
+    return current;
+}
+
 const char *pen_loop_name(const struct pen_loop *l)
 {
     return l->name;
@@ -111,29 +86,48 @@ pen_mono_t pen_loop_now(const struct pen_loop *l)
     return l->awake ? l->now : clock_mono();
 }
 
-span_t loop_busy_for(const struct pen_loop *l, mono_t now)
+/* ---- turns ---- */
+
+/* Take the whole inbox over, in order. */
+static void take_inbox(struct pen_loop *l) LOCKED(&l->inbox_lock)
 {
-    int64_t since = (int64_t)count_read(&l->busy_since);
-    return (span_t){ since == 0 || since > now.ns ? 0 : now.ns - since };
+    if (list_empty(&l->inbox))
+        return;
+    if (l->oldest.ns == 0)
+        l->oldest = l->inbox_since;
+    list_append(&l->ready, &l->inbox);
+    l->inbox_calls = 0;
 }
 
-uint64_t loop_turns(const struct pen_loop *l)
-{
-    return count_read(&l->turns);
-}
-
-/* The first thing that happens after a sleep. */
+/* The one reading of the clock in a turn: the first thing that happens after epoll_wait. */
 static void turn_begins(struct pen_loop *l)
 {
     if (l->awake)
         return;
     l->awake = true;
+    mono_t before = l->now;
     l->now = clock_mono();
-    count_set(&l->busy_since, (uint64_t)l->now.ns);
     count_add(&l->turns, 1);
+    if (!l->rested) {
+        histogram_add(&l->turn_time, mono_since(l->now, before));
+        count_set(&l->busy_since, (uint64_t)l->now.ns);
+        return;
+    }
+    l->rested = false;
+    vigil_works(&loops_vigil, &l->busy_since, l->now);
     lock_take(&l->inbox_lock);
     l->sleeping = false;
+    take_inbox(l); /* What woke it runs in this turn. */
     lock_drop(&l->inbox_lock);
+}
+
+/* No turn follows at once. A second reading of the clock, but only on the way to sleep. */
+static void rest(struct pen_loop *l)
+{
+    if (!l->rested)
+        histogram_add(&l->turn_time, mono_since(clock_mono(), l->now));
+    l->rested = true;
+    count_set(&l->busy_since, 0);
 }
 
 /* ---- timers ---- */
@@ -168,6 +162,14 @@ static void arm_earliest(struct pen_loop *l)
     check(event_add(l->timer_event, &tv) == 0); /* Reserved in open_events(). */
 }
 
+/* Out of the heap, not armed any more. */
+static void timer_take(struct pen_loop *l, struct pen_timer *t)
+{
+    heap_remove(&l->timers, t);
+    count_set(&l->timers_count, l->timers.count);
+    t->loop = NULL;
+}
+
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
@@ -175,14 +177,14 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
     struct pen_loop *l = arg;
     turn_begins(l);
     l->timer_armed = PEN_NEVER;
-    mono_t now = clock_mono();
     uint64_t before = l->timer_seq;
     uint32_t left = l->turn_max;
     struct pen_timer *t;
-    while ((t = heap_top(&l->timers)) != NULL && t->when.ns <= now.ns && t->seq < before &&
+    while ((t = heap_top(&l->timers)) != NULL && t->when.ns <= l->now.ns && t->seq < before &&
            left-- > 0) {
-        heap_remove(&l->timers, t);
-        t->loop = NULL;
+        timer_take(l, t);
+        count_add(&l->fired, 1);
+        histogram_add(&l->lag, mono_since(l->now, t->when));
         t->fn(l, t->arg, 0);
     }
     arm_earliest(l);
@@ -193,7 +195,7 @@ int pen_loop_call_at(struct pen_loop *l, struct pen_timer *t, pen_mono_t when, p
 {
     if (!loop_may_touch(l))
         return PEN_EWRONGTHREAD;
-    if (l->closed)
+    if (l->state == LOOP_CLOSED)
         return PEN_ECLOSED;
     pen_timer_cancel(t);
     t->when = when;
@@ -203,6 +205,7 @@ int pen_loop_call_at(struct pen_loop *l, struct pen_timer *t, pen_mono_t when, p
     int r = heap_insert(&l->timers, t);
     if (r < 0)
         return r;
+    count_set(&l->timers_count, l->timers.count);
     t->loop = l;
     arm_earliest(l);
     return 0;
@@ -220,8 +223,7 @@ void pen_timer_cancel(struct pen_timer *t)
     if (l == NULL)
         return;
     loop_assert_here(l);
-    heap_remove(&l->timers, t);
-    t->loop = NULL;
+    timer_take(l, t);
     arm_earliest(l);
 }
 
@@ -264,8 +266,10 @@ static void wake(struct pen_loop *l)
 /* Under the lock; true when the loop sleeps and the caller must wake it after dropping the lock. */
 static bool inbox_push(struct pen_loop *l, struct post *p)
 {
+    if (list_empty(&l->inbox))
+        l->inbox_since = clock_mono(); /* Once for a burst. */
     list_push_back(&l->inbox, &p->node);
-    if (l->closed) {
+    if (l->state == LOOP_CLOSED) {
         futex_set(&l->came);
         futex_wake(&l->came);
     }
@@ -329,7 +333,7 @@ int pen_loop_call_soon(struct pen_loop *l, pen_call_fn fn, void *arg)
 {
     if (!loop_may_touch(l))
         return PEN_EWRONGTHREAD;
-    if (l->closed)
+    if (l->state == LOOP_CLOSED)
         return PEN_ECLOSED;
     struct call *c = call_new(fn, arg);
     if (c == NULL)
@@ -346,7 +350,7 @@ int pen_loop_call_soon_threadsafe(struct pen_loop *l, pen_call_fn fn, void *arg)
     int r = 0;
     bool asleep = false;
     lock_take(&l->inbox_lock);
-    if (l->closed) {
+    if (l->state == LOOP_CLOSED) {
         r = PEN_ECLOSED;
     } else if (l->inbox_calls >= l->inbox_max) {
         r = PEN_EFULL;
@@ -362,13 +366,6 @@ int pen_loop_call_soon_threadsafe(struct pen_loop *l, pen_call_fn fn, void *arg)
     return r;
 }
 
-/* Take the whole inbox over, in order. */
-static void take_inbox(struct pen_loop *l) LOCKED(&l->inbox_lock)
-{
-    list_append(&l->ready, &l->inbox);
-    l->inbox_calls = 0;
-}
-
 static void run_post(struct pen_loop *l, struct post *p, int status)
 {
     if (!p->once) { /* From here on it may be posted again. */
@@ -379,15 +376,22 @@ static void run_post(struct pen_loop *l, struct post *p, int status)
     p->fn(l, p->arg, status);
 }
 
-/* Run what was ready when this began. */
-static void run_ready(struct pen_loop *l)
+/* Run what was ready when this began, at most turn_max; all of it in the last turn. */
+static void run_ready(struct pen_loop *l, bool last)
 {
+    if (l->oldest.ns != 0) {
+        histogram_add(&l->lag, mono_since(l->now, l->oldest));
+        l->oldest.ns = 0;
+    }
     struct list now;
     list_init(&now);
     list_append(&now, &l->ready);
     struct list *node;
-    for (uint32_t left = l->turn_max; left > 0 && (node = list_take_front(&now)) != NULL; left--)
+    uint32_t left = last ? UINT32_MAX : l->turn_max;
+    for (; left > 0 && (node = list_take_front(&now)) != NULL; left--) {
+        count_add(&l->calls, 1);
         run_post(l, CONTAINER_OF(node, struct post, node), 0);
+    }
     list_append(&now, &l->ready); /* What was left stands before what came meanwhile. */
     list_append(&l->ready, &now);
 }
@@ -401,54 +405,90 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
     turn_begins(arg);
 }
 
-/* One turn; false when the loop is to stop. */
+/* One turn; false when the loop is to stop instead. */
 static bool turn(struct pen_loop *l)
 {
     lock_take(&l->inbox_lock);
     take_inbox(l);
-    bool stop = l->stopping;
-    bool sleep = list_empty(&l->ready) && !stop;
+    enum loop_stop stop = l->stopping;
+    if (stop == STOP_AFTER_A_TURN)
+        l->stopping = STOP_NOW;
+    bool sleep = list_empty(&l->ready) && stop == STOP_NOT;
     l->sleeping = sleep;
     lock_drop(&l->inbox_lock);
-    if (stop)
+    if (stop == STOP_NOW)
         return false;
-    if (sleep) {
-        l->awake = false;
-        count_set(&l->busy_since, 0);
-    }
+    l->awake = false;
+    if (sleep)
+        rest(l);
     check(event_base_loop(l->base, EVLOOP_ONCE | (sleep ? 0 : EVLOOP_NONBLOCK)) >= 0);
     turn_begins(l);
-    run_ready(l);
-    if (!sleep) { /* A new turn for the heartbeat, though it did not sleep between. */
-        l->now = clock_mono();
-        count_set(&l->busy_since, (uint64_t)l->now.ns);
-        count_add(&l->turns, 1);
-    }
+    run_ready(l, stop != STOP_NOT);
     return true;
+}
+
+static void set_state(struct pen_loop *l, enum loop_state state) LOCKED(&l->inbox_lock)
+{
+    static const bool legal[4][4] = {
+        [LOOP_IDLE] = { [LOOP_CLAIMED] = true, [LOOP_RUNS] = true, [LOOP_CLOSED] = true },
+        [LOOP_CLAIMED] = { [LOOP_RUNS] = true, [LOOP_IDLE] = true },
+        [LOOP_RUNS] = { [LOOP_IDLE] = true },
+    };
+    check(legal[l->state][state]);
+    l->state = state;
+}
+
+/* From idle to another state. PEN_EBUSY, PEN_ECLOSED. */
+static int leave_idle(struct pen_loop *l, enum loop_state state)
+{
+    int r = 0;
+    lock_take(&l->inbox_lock);
+    if (l->state == LOOP_CLOSED)
+        r = PEN_ECLOSED;
+    else if (l->state != LOOP_IDLE)
+        r = PEN_EBUSY;
+    else
+        set_state(l, state);
+    lock_drop(&l->inbox_lock);
+    return r;
+}
+
+/* The loop is ours, and nobody else's, to run. */
+static void run(struct pen_loop *l)
+{
+    bool watched = stack_permit(true);
+    count_set(&l->owner, (uint64_t)thread_id());
+    current = l;
+    l->rested = true;
+    while (turn(l)) {
+    }
+    rest(l);
+    l->awake = false;
+    current = NULL;
+    count_set(&l->owner, 0);
+    (void)stack_permit(watched);
+    lock_take(&l->inbox_lock);
+    l->stopping = STOP_NOT;
+    set_state(l, LOOP_IDLE);
+    lock_drop(&l->inbox_lock);
 }
 
 int pen_loop_run(struct pen_loop *l)
 {
-    if (count_read(&l->owner) != 0)
+    if (current != NULL)
         return PEN_EBUSY;
-    count_set(&l->owner, (uint64_t)thread_id());
-    loops_here++;
-    while (turn(l)) {
-    }
-    loops_here--;
-    lock_take(&l->inbox_lock);
-    l->stopping = false;
-    lock_drop(&l->inbox_lock);
-    l->awake = false;
-    count_set(&l->busy_since, 0);
-    count_set(&l->owner, 0);
-    return 0;
+    int r = leave_idle(l, LOOP_RUNS);
+    if (r == 0)
+        run(l);
+    return r;
 }
 
 void pen_loop_stop(struct pen_loop *l)
 {
+    enum loop_stop stop = current == l ? STOP_NOW : STOP_AFTER_A_TURN;
     lock_take(&l->inbox_lock);
-    l->stopping = true;
+    if (l->stopping < stop)
+        l->stopping = stop;
     bool asleep = l->sleeping;
     l->sleeping = false;
     lock_drop(&l->inbox_lock);
@@ -458,14 +498,34 @@ void pen_loop_stop(struct pen_loop *l)
 
 static void thread_run(void *arg)
 {
-    check(pen_loop_run(arg) == 0);
+    struct pen_loop *l = arg;
+    lock_take(&l->inbox_lock);
+    set_state(l, LOOP_RUNS);
+    lock_drop(&l->inbox_lock);
+    run(l);
 }
 
 int pen_loop_start(struct pen_loop *l)
 {
     if (l->thread != NULL)
         return PEN_EBUSY;
-    return thread_start(l->name, thread_run, l, &l->thread);
+    int r = leave_idle(l, LOOP_CLAIMED);
+    if (r < 0)
+        return r;
+    count_set(&l->owner, LOOP_OWNER_TO_COME);
+    r = thread_start_on(l->cpu, l->name, thread_run, l, &l->thread);
+    if (r < 0) {
+        count_set(&l->owner, 0);
+        lock_take(&l->inbox_lock);
+        set_state(l, LOOP_IDLE);
+        lock_drop(&l->inbox_lock);
+    }
+    return r;
+}
+
+void loop_pin(struct pen_loop *l, int cpu)
+{
+    l->cpu = cpu;
 }
 
 int pen_loop_join(struct pen_loop *l)
@@ -546,6 +606,8 @@ int pen_loop_new(const struct pen_loop_options *options, struct pen_loop **ret_l
     lock_init(&l->inbox_lock, LOCK_INBOX);
     l->timers = (struct heap){ .before = timer_before, .index = timer_index };
     l->timer_armed = PEN_NEVER;
+    l->rested = true;
+    l->cpu = -1;
     int r = open_events(l);
     if (r < 0) {
         close_events(l);
@@ -553,6 +615,7 @@ int pen_loop_new(const struct pen_loop_options *options, struct pen_loop **ret_l
         free(l);
         return r;
     }
+    loops_add(l);
     *ret_loop = l;
     return 0;
 }
@@ -565,8 +628,7 @@ static void close_waiting(struct pen_loop *l)
         run_post(l, CONTAINER_OF(node, struct post, node), PEN_ECLOSED);
     struct pen_timer *t;
     while ((t = heap_top(&l->timers)) != NULL) {
-        heap_remove(&l->timers, t);
-        t->loop = NULL;
+        timer_take(l, t);
         t->fn(l, t->arg, PEN_ECLOSED);
     }
 }
@@ -590,7 +652,6 @@ static void drain_closed(struct pen_loop *l)
 {
     for (;;) {
         lock_take(&l->inbox_lock);
-        l->closed = true;
         bool empty = !take_waiting(l);
         bool wait = empty && l->expected > 0;
         if (wait)
@@ -604,13 +665,28 @@ static void drain_closed(struct pen_loop *l)
     }
 }
 
+int pen_loop_close(struct pen_loop *l)
+{
+    int r = leave_idle(l, LOOP_CLOSED);
+    if (r == PEN_ECLOSED)
+        return 0;
+    if (r < 0)
+        return r;
+    count_set(&l->owner, (uint64_t)thread_id()); /* Other threads stay out. */
+    drain_closed(l);
+    count_set(&l->owner, 0);
+    return 0;
+}
+
 void pen_loop_free(struct pen_loop **loop)
 {
     struct pen_loop *l = *loop;
     if (l == NULL)
         return;
-    check(count_read(&l->owner) == 0 && l->thread == NULL);
-    drain_closed(l);
+    check(l->thread == NULL);
+    check(pen_loop_close(l) == 0);
+    drain_closed(l); /* What was posted since it was closed. */
+    loops_remove(l);
     close_events(l);
     heap_fini(&l->timers);
     lock_fini(&l->inbox_lock);
@@ -624,7 +700,8 @@ struct event_base *loop_event_base(struct pen_loop *l)
     return l->base;
 }
 
-void loop_turn_begins(struct pen_loop *l)
+void loop_event_begins(struct pen_loop *l)
 {
     turn_begins(l);
+    count_add(&l->events, 1);
 }

@@ -16,4 +16,7 @@ int64_t clock_wall_ns(void);
 /* CPU time used by the calling thread. */
 span_t clock_thread_cpu(void);
 
+/* The same of another thread of this process; 0 when there is no such thread. Any thread. */
+span_t clock_cpu_of(int thread_id);
+
 #endif

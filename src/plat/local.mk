@@ -5,6 +5,7 @@ libpen_la_SOURCES += \
 	%reldir%/env.c %reldir%/env.h \
 	%reldir%/notify.c %reldir%/notify.h \
 	%reldir%/proc.c %reldir%/proc.h \
+	%reldir%/stack.c %reldir%/stack.h \
 	%reldir%/stderr.c %reldir%/stderr.h \
 	%reldir%/stdio.c %reldir%/stdio.h \
 	%reldir%/thread.c %reldir%/thread.h

@@ -250,6 +250,188 @@ START_TEST(an_edge_comes_for_each_write)
 }
 END_TEST
 
+/* ---- the end ---- */
+
+START_TEST(a_stop_before_the_run_lets_what_was_accepted_run)
+{
+    reset();
+    call(LETTER('a'));
+    ck_assert_int_eq(pen_loop_call_soon_threadsafe(loop, note, LETTER('b')), 0);
+    pen_loop_stop(loop);
+    ck_assert_int_eq(pen_loop_run(loop), 0);
+    ck_assert_str_eq(order, "ab");
+    pen_loop_free(&loop);
+}
+END_TEST
+
+static void call_b(struct pen_loop *l, void *arg, int status)
+{
+    note(l, arg, status);
+    if (status == 0)
+        call(LETTER('b'));
+}
+
+START_TEST(what_the_last_turn_asks_for_stays_for_the_next_run)
+{
+    reset();
+    ck_assert_int_eq(pen_loop_call_soon(loop, call_b, LETTER('a')), 0);
+    pen_loop_stop(loop);
+    ck_assert_int_eq(pen_loop_run(loop), 0);
+    ck_assert_str_eq(order, "a");
+    pen_loop_stop(loop);
+    ck_assert_int_eq(pen_loop_run(loop), 0);
+    ck_assert_str_eq(order, "ab");
+    pen_loop_free(&loop);
+}
+END_TEST
+
+START_TEST(the_last_turn_runs_everything_even_beyond_turn_max)
+{
+    ck_assert_int_eq(pen_loop_new(&(struct pen_loop_options){ .turn_max = 2 }, &loop), 0);
+    for (char *letter = letters; letter < letters + 7; letter++)
+        call(letter);
+    pen_loop_stop(loop);
+    ck_assert_int_eq(pen_loop_run(loop), 0);
+    ck_assert_str_eq(order, "abcdefg");
+    pen_loop_free(&loop);
+}
+END_TEST
+
+START_TEST(a_closed_loop_refuses_everything)
+{
+    reset();
+    struct pen_timer timer = { 0 };
+    call(LETTER('a'));
+    ck_assert_int_eq(pen_loop_call_later(loop, &timer, pen_ms(0), note, NULL), 0);
+    ck_assert_int_eq(pen_loop_call_soon_threadsafe(loop, note, NULL), 0);
+    ck_assert_int_eq(pen_loop_close(loop), 0);
+    ck_assert_int_eq(closed_count, 3);
+    ck_assert_int_eq(pen_loop_close(loop), 0);
+    ck_assert_int_eq(closed_count, 3);
+    ck_assert_int_eq(pen_loop_call_soon(loop, note, NULL), PEN_ECLOSED);
+    ck_assert_int_eq(pen_loop_call_soon_threadsafe(loop, note, NULL), PEN_ECLOSED);
+    ck_assert_int_eq(pen_loop_call_later(loop, &timer, pen_ms(0), note, NULL), PEN_ECLOSED);
+    ck_assert_int_eq(pen_loop_run(loop), PEN_ECLOSED);
+    ck_assert_int_eq(pen_loop_start(loop), PEN_ECLOSED);
+    pen_loop_free(&loop);
+    ck_assert_int_eq(closed_count, 3);
+}
+END_TEST
+
+static int close_here, run_here, run_other;
+static struct pen_loop *other;
+
+static void try_things(struct pen_loop *l, void *arg, int status)
+{
+    (void)arg;
+    ck_assert_int_eq(status, 0);
+    ck_assert_ptr_eq(pen_loop_current(), l);
+    close_here = pen_loop_close(l);
+    run_here = pen_loop_run(l);
+    run_other = pen_loop_run(other);
+    pen_loop_stop(l);
+}
+
+START_TEST(a_callback_may_not_run_or_close)
+{
+    reset();
+    ck_assert_int_eq(pen_loop_new(NULL, &other), 0);
+    ck_assert_int_eq(pen_loop_call_soon(loop, try_things, NULL), 0);
+    ck_assert_ptr_null(pen_loop_current());
+    ck_assert_int_eq(pen_loop_run(loop), 0);
+    ck_assert_ptr_null(pen_loop_current());
+    ck_assert_int_eq(close_here, PEN_EBUSY);
+    ck_assert_int_eq(run_here, PEN_EBUSY);
+    ck_assert_int_eq(run_other, PEN_EBUSY);
+    pen_loop_free(&other);
+    pen_loop_free(&loop);
+}
+END_TEST
+
+START_TEST(a_loop_that_was_started_is_its_threads)
+{
+    reset();
+    struct pen_timer timer = { 0 };
+    ck_assert_int_eq(pen_loop_start(loop), 0); /* From here on, before its thread has begun, too. */
+    ck_assert_int_eq(pen_loop_start(loop), PEN_EBUSY);
+    ck_assert_int_eq(pen_loop_run(loop), PEN_EBUSY);
+    ck_assert_int_eq(pen_loop_close(loop), PEN_EBUSY);
+    ck_assert_int_eq(pen_loop_call_soon(loop, note, NULL), PEN_EWRONGTHREAD);
+    ck_assert_int_eq(pen_loop_call_later(loop, &timer, pen_ms(0), note, NULL), PEN_EWRONGTHREAD);
+    ck_assert(!pen_loop_here(loop));
+    pen_loop_stop(loop);
+    ck_assert_int_eq(pen_loop_join(loop), 0);
+    ck_assert_int_eq(pen_loop_join(loop), PEN_EINVAL);
+    call(LETTER('a'));
+    pen_loop_stop(loop);
+    ck_assert_int_eq(pen_loop_run(loop), 0);
+    ck_assert_str_eq(order, "a");
+    pen_loop_free(&loop);
+}
+END_TEST
+
+/* ---- what it has done ---- */
+
+START_TEST(it_counts_what_it_runs)
+{
+    reset();
+    struct pen_timer timer = { 0 };
+    struct pen_loop_stats s;
+    pen_loop_stats(loop, &s);
+    ck_assert_uint_eq(s.turns + s.events + s.calls + s.timers + s.turn_time.count + s.lag.count, 0);
+    call(LETTER('a'));
+    ck_assert_int_eq(pen_loop_call_soon_threadsafe(loop, note, LETTER('b')), 0);
+    ck_assert_int_eq(pen_loop_call_soon_threadsafe(loop, note, LETTER('c')), 0);
+    ck_assert_int_eq(pen_loop_call_later(loop, &timer, pen_ms(1), stop, LETTER('d')), 0);
+    ck_assert_int_eq(pen_loop_run(loop), 0);
+    pen_loop_stats(loop, &s);
+    ck_assert_str_eq(order, "abcd");
+    ck_assert_uint_eq(s.calls, 3);
+    ck_assert_uint_eq(s.timers, 1);
+    ck_assert_uint_eq(s.events, 0);
+    ck_assert_uint_ge(s.turns, 2);
+    ck_assert_uint_eq(s.turn_time.count, s.turns);
+    ck_assert_uint_eq(s.lag.count, 2); /* The burst of two posts, and the timer. */
+    pen_loop_free(&loop);
+}
+END_TEST
+
+static void look_at_ourselves(struct pen_loop *l, void *arg, int status)
+{
+    struct loop_view *view = arg;
+    ck_assert_int_eq(status, 0);
+    loop_set_running(l, "looking", 7);
+    loop_look(l, pen_now(), view);
+    loop_set_running(l, NULL, 0);
+    pen_loop_stop(l);
+}
+
+START_TEST(others_can_see_what_it_does)
+{
+    reset();
+    struct loop_view view;
+    struct pen_timer timer = { 0 };
+    ck_assert_int_eq(pen_loop_call_soon(loop, look_at_ourselves, &view), 0);
+    ck_assert_int_eq(pen_loop_call_later(loop, &timer, pen_ms(100000), note, NULL), 0);
+    ck_assert_int_eq(pen_loop_run(loop), 0);
+    ck_assert(view.runs);
+    ck_assert_int_eq(view.thread_id, thread_id());
+    ck_assert_int_gt(view.busy.ns, 0);
+    ck_assert_str_eq(view.running, "looking");
+    ck_assert_uint_eq(view.running_id, 7);
+    ck_assert_uint_eq(view.timers, 1);
+    uint64_t beat = view.beat;
+    ck_assert_int_eq(pen_loop_call_soon_threadsafe(loop, note, NULL), 0);
+    loop_look(loop, pen_now(), &view);
+    ck_assert(!view.runs);
+    ck_assert_int_eq(view.busy.ns, 0);
+    ck_assert_ptr_null(view.running);
+    ck_assert_uint_eq(view.inbox, 1);
+    ck_assert_uint_gt(view.beat, beat); /* The last step. */
+    pen_loop_free(&loop);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("loop");
@@ -264,6 +446,14 @@ int main(void)
     tcase_add_test(c, the_inbox_is_bounded);
     tcase_add_test(c, a_post_is_in_the_inbox_once);
     tcase_add_test(c, an_edge_comes_for_each_write);
+    tcase_add_test(c, a_stop_before_the_run_lets_what_was_accepted_run);
+    tcase_add_test(c, what_the_last_turn_asks_for_stays_for_the_next_run);
+    tcase_add_test(c, the_last_turn_runs_everything_even_beyond_turn_max);
+    tcase_add_test(c, a_closed_loop_refuses_everything);
+    tcase_add_test(c, a_callback_may_not_run_or_close);
+    tcase_add_test(c, a_loop_that_was_started_is_its_threads);
+    tcase_add_test(c, it_counts_what_it_runs);
+    tcase_add_test(c, others_can_see_what_it_does);
     suite_add_tcase(suite, c);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
