@@ -30,7 +30,8 @@
  * that the slots below it are NULL, so it may fill them again. What one side sees of the other side's cursors can only be
  * behind the truth, and so errs towards full or empty; whoever would wait because of it looks again under the
  * lock that owns the fact. The first version filled the slots before it moved tail: a getter could then move head past
- * tail, and "tail != head" was true of an empty queue. tests/model/queue.pml shows it with -DBUG_TAIL_LATE.
+ * tail, tail - head was a huge number, and a putter parked for want of room at an empty queue, for ever. The protocol is
+ * checked in tests/model/queue.pml, which finds that with -DBUG_TAIL_LATE.
  *
  * Shutdown. closed under T is the point at which puts end; then getters in line are woken; then closed under H, and
  * putters are woken. A getter reads slots and closed in one hold of H, after closed was set under T, so it misses no

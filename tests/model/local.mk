@@ -8,6 +8,11 @@ model_tests += %reldir%/queue_model
 %canon_reldir%_queue_model_SOURCES = %reldir%/queue_model.c %reldir%/random.h
 LONG_TESTS += %reldir%/queue_model
 
+dist_check_SCRIPTS += %reldir%/queue-spin
+EXTRA_DIST += %reldir%/queue.pml
+TESTS += %reldir%/queue-spin
+LONG_TESTS += %reldir%/queue-spin
+
 check_PROGRAMS += $(model_tests)
 TESTS += $(model_tests)
 LONG_TESTS += %reldir%/broker_model
