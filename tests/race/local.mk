@@ -7,6 +7,8 @@ race_tests += %reldir%/queue_race
 LONG_TESTS += %reldir%/queue_race
 race_tests += %reldir%/jobq_race
 LONG_TESTS += %reldir%/jobq_race
+race_tests += %reldir%/task_race
+LONG_TESTS += %reldir%/task_race
 
 check_PROGRAMS += $(race_tests)
 TESTS += $(race_tests)
