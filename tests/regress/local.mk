@@ -7,7 +7,8 @@ regress_programs =
 regress_scripts = \
 	%reldir%/0001-too-big-waits-for-ever \
 	%reldir%/0002-closed-standard-descriptors \
-	%reldir%/0003-drain-waits-for-a-pause
+	%reldir%/0003-drain-waits-for-a-pause \
+	%reldir%/0004-results-counted-twice
 
 check_PROGRAMS += $(regress_programs)
 dist_check_SCRIPTS += $(regress_scripts)
