@@ -4,9 +4,9 @@
  *
  *   on_jobs -> handler_submit -> on_done -> results to sinks, failures to the dead queue -> flush -> settle
  *
- * A job is settled only when its results are in their outlets, so a job that is done has handed its result on. What is
- * finished waits in `ended` until then; while the flush is blocked nothing new is taken, so at most
- * LIMIT_BATCH_ITEMS jobs are in a thread's hands.
+ * A job is settled only when its results are in their outlets, so a job that is done has handed its result on; or its
+ * outlet had to close at once, and has counted the result as lost. What is finished waits in `ended` until then; while
+ * the flush is blocked nothing new is taken, so at most LIMIT_BATCH_ITEMS jobs are in a thread's hands.
  *
  * Thread: the consumer's loop.
  */
@@ -250,28 +250,12 @@ static void on_done(struct work *work, int error, struct slice result, const cha
 
 /* ---- flushing and settling ---- */
 
-/* Results that were lost because their outlet had to close at once: those jobs are not done. */
-static void cancel_ended(struct consumer *c)
-{
-    for (size_t k = 0; k < c->ended_count; k++)
-        if (c->ended[k].outcome == OUTCOME_DONE)
-            c->ended[k].outcome = OUTCOME_CANCELED;
-}
-
 /* False while a sink waits for room. */
 static bool flush_sinks(struct consumer *c) ON_LOOP
 {
-    bool all = true;
-    size_t n = c->options.answers_count;
-    for (size_t k = 0; k <= n; k++) {
-        struct sink *s = k < n ? c->answers[k] : c->publish;
-        if (s == NULL)
-            continue;
-        enum sink_result r = sink_flush(s);
-        if (r == SINK_GONE && s == c->publish)
-            cancel_ended(c);
-        all = all && r != SINK_WAIT;
-    }
+    bool all = c->publish == NULL || sink_flush(c->publish);
+    for (size_t k = 0; k < c->options.answers_count; k++)
+        all = sink_flush(c->answers[k]) && all;
     return all;
 }
 

@@ -343,21 +343,21 @@ static void lose_all(struct sink *s)
     s->full_count = 0;
 }
 
-enum sink_result sink_flush(struct sink *s)
+bool sink_flush(struct sink *s)
 {
     seal_open(s);
     if (s->full_count == 0)
-        return SINK_SENT;
+        return true;
     int put = pen_putter_put(s->putter, s->full, s->full_count);
     if (put < 0) {
         (void)BUG(put != PEN_ESHUTDOWN); /* Sizes were checked when the items were added. */
         lose_all(s);
-        return SINK_GONE;
+        return true;
     }
     s->full_count -= (size_t)put;
     for (size_t k = 0; k < s->full_count; k++)
         s->full[k] = s->full[k + (size_t)put];
-    return s->full_count == 0 ? SINK_SENT : SINK_WAIT;
+    return s->full_count == 0;
 }
 
 void sink_close(struct sink **sink)

@@ -65,7 +65,7 @@ void outlet_answer(struct outlet *outlet, const struct route *route, struct slic
 
 struct sink;
 
-/* on_room: after sink_flush() has returned SINK_WAIT, it is worth flushing again. On the consumer's loop or before it
+/* on_room: after sink_flush() has returned false, it is worth flushing again. On the consumer's loop or before it
  * runs. PEN_ENOMEM. */
 int sink_new(struct outlet *outlet, struct pen_loop *loop, void (*on_room)(void *arg), void *arg,
              struct sink **ret_sink) MUST_CHECK;
@@ -76,12 +76,9 @@ struct outlet *sink_outlet(const struct sink *sink);
  * outlet's bound. PEN_ENOMEM. */
 int sink_add(struct sink *sink, const struct outlet_item *item) ON_LOOP MUST_CHECK;
 
-enum sink_result {
-    SINK_SENT, /* nothing is left here */
-    SINK_WAIT, /* the outlet is full */
-    SINK_GONE  /* the outlet is closed: what was here was dropped and counted as lost */
-};
-enum sink_result sink_flush(struct sink *sink) ON_LOOP MUST_CHECK;
+/* True when nothing is left here: all of it is in the outlet or, when that is closed, was dropped and counted as lost.
+ * False: the outlet is full. */
+bool sink_flush(struct sink *sink) ON_LOOP MUST_CHECK;
 
 void sink_close(struct sink **sink) ON_LOOP;
 
