@@ -7,9 +7,10 @@
  * calls that call again never starve the sockets.
  *
  * Wake-up. `sleeping` is set under the inbox lock, in the same hold that found the inbox empty; a poster that finds it
- * set clears it and writes the eventfd after the lock. So a burst costs one write, a loop that is awake costs
- * none, and no wake-up is missed: whoever posts later finds `sleeping`, whoever posted earlier was seen. The
- * eventfd is watched edge-triggered and never read, which saves the read (libevent#1619).
+ * set clears it and writes the eventfd. So a burst costs one write, a loop that is awake costs none, and no
+ * wake-up is missed: whoever posts later finds `sleeping`, whoever posted earlier was seen. The write is under the lock
+ * too: after it a poster would touch a loop that its own post may have ended (as netty#9388 did). The eventfd is
+ * watched edge-triggered and never read, which saves the read (libevent#1619).
  *
  * Timers. One libevent timer stands for the earliest of our own heap, whose order is (instant, arming), so that
  * equal instants keep the order of arming. Only timers armed before the pass fire in it.
@@ -256,15 +257,17 @@ void post_init(struct post *p, pen_call_fn fn, void *arg)
     list_init(&p->node);
 }
 
-static void wake(struct pen_loop *l)
+static void wake_if_asleep(struct pen_loop *l) LOCKED(&l->inbox_lock)
 {
+    if (!l->sleeping)
+        return;
+    l->sleeping = false;
     uint64_t one = 1;
     /* EAGAIN means 2^64-2 wake-ups are unseen: then the loop is awake anyway. */
     check(write(l->wake_fd, &one, sizeof one) == sizeof one || errno == EAGAIN);
 }
 
-/* Under the lock; true when the loop sleeps and the caller must wake it after dropping the lock. */
-static bool inbox_push(struct pen_loop *l, struct post *p)
+static void inbox_push(struct pen_loop *l, struct post *p) LOCKED(&l->inbox_lock)
 {
     if (list_empty(&l->inbox))
         l->inbox_since = clock_mono(); /* Once for a burst. */
@@ -273,23 +276,19 @@ static bool inbox_push(struct pen_loop *l, struct post *p)
         futex_set(&l->came);
         futex_wake(&l->came);
     }
-    bool asleep = l->sleeping;
-    l->sleeping = false;
-    return asleep;
+    wake_if_asleep(l);
 }
 
 bool loop_post(struct pen_loop *l, struct post *p)
 {
     lock_take(&l->inbox_lock);
-    bool queue = !p->queued, asleep = false;
+    bool queue = !p->queued;
     if (queue) {
         p->queued = true;
         list_remove(&p->node); /* It may have been promised. */
-        asleep = inbox_push(l, p);
+        inbox_push(l, p);
     }
     lock_drop(&l->inbox_lock);
-    if (asleep)
-        wake(l);
     return queue;
 }
 
@@ -348,7 +347,6 @@ int pen_loop_call_soon_threadsafe(struct pen_loop *l, pen_call_fn fn, void *arg)
     if (c == NULL)
         return PEN_ENOMEM;
     int r = 0;
-    bool asleep = false;
     lock_take(&l->inbox_lock);
     if (l->state == LOOP_CLOSED) {
         r = PEN_ECLOSED;
@@ -356,11 +354,9 @@ int pen_loop_call_soon_threadsafe(struct pen_loop *l, pen_call_fn fn, void *arg)
         r = PEN_EFULL;
     } else {
         l->inbox_calls++;
-        asleep = inbox_push(l, &c->post);
+        inbox_push(l, &c->post);
     }
     lock_drop(&l->inbox_lock);
-    if (asleep)
-        wake(l);
     if (r < 0)
         free(c);
     return r;
@@ -489,11 +485,8 @@ void pen_loop_stop(struct pen_loop *l)
     lock_take(&l->inbox_lock);
     if (l->stopping < stop)
         l->stopping = stop;
-    bool asleep = l->sleeping;
-    l->sleeping = false;
+    wake_if_asleep(l);
     lock_drop(&l->inbox_lock);
-    if (asleep)
-        wake(l);
 }
 
 static void thread_run(void *arg)
