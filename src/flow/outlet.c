@@ -2,7 +2,8 @@
  *
  * Results travel in batches: one allocation, one queue slot and at most one wake-up for up to OUTLET_BATCH_ITEMS results.
  * The queue's bound in bytes counts OUTLET_ITEM_BYTES a result and its payload, so many small results are bounded as
- * hard as few large ones.
+ * hard as few large ones; a batch grows as it is filled, for a lone result would otherwise cost 3.6 KiB and count
+ * 100 bytes. Batches are taken one at a time: of what is not sent, only one is not in the queue.
  *
  * Threads: struct outlet is the endpoint's loop's, struct sink the consumer's loop's; what is between them is a
  * library queue.
@@ -17,15 +18,15 @@
 enum {
     OUTLET_BATCH_ITEMS = 64,
     OUTLET_QUEUE_BATCHES = 65536, /* the queue's bound in items; the one in bytes is met long before */
-    OUTLET_PENDING_BATCHES = 16, /* taken from the queue and not yet sent */
+    OUTLET_TURN_BATCHES = 16, /* sent in one event at most, so that other events have their turn */
     SEND_FRAMES = 64,
     SINK_BATCHES = LIMIT_BATCH_ITEMS
 };
 
 struct batch {
-    size_t n, next; /* next: the first that is not sent */
-    size_t bytes;   /* what it counts in the queue */
-    struct outlet_item at[OUTLET_BATCH_ITEMS];
+    size_t n, next, cap; /* next: the first that is not sent */
+    size_t bytes;        /* what it counts in the queue */
+    struct outlet_item at[];
 };
 
 struct outlet {
@@ -36,9 +37,8 @@ struct outlet {
     struct endpoint *endpoint;
     /* owner: loop */
     struct pen_getter *getter;
-    struct batch *pending[OUTLET_PENDING_BATCHES];
-    size_t pending_count;
-    bool paused, over, closing, drained;
+    struct batch *pending; /* taken from the queue and not all sent; the getter is paused */
+    bool over, drained;
     /* atomic: many writers */
     struct count lost;
 };
@@ -70,6 +70,30 @@ static void item_release(struct outlet_item *i)
     i->route = NULL;
 }
 
+/* A batch with room for one more, made or grown; PEN_ENOMEM: *b is what it was. */
+static int batch_reserve(struct batch **b)
+{
+    const struct batch *old = *b;
+    if (old != NULL && old->n < old->cap)
+        return 0;
+    size_t cap = old == NULL ? 1 : old->cap * 4;
+    struct batch *new = realloc(*b, sizeof *new + cap * sizeof new->at[0]);
+    if (new == NULL)
+        return PEN_ENOMEM;
+    if (*b == NULL)
+        new->n = new->next = new->bytes = 0;
+    new->cap = cap;
+    *b = new;
+    return 0;
+}
+
+static void batch_add(struct batch *b, const struct outlet_item *item)
+{
+    check(b->n < b->cap && b->cap <= OUTLET_BATCH_ITEMS);
+    b->at[b->n++] = *item;
+    b->bytes += item_bytes(item);
+}
+
 static void batch_free(struct batch *b)
 {
     for (size_t k = b->next; k < b->n; k++)
@@ -93,7 +117,7 @@ static void destroy_batch(void *ptr, void *arg)
 
 static void finish_if_over(struct outlet *o)
 {
-    if (!o->over || o->pending_count > 0 || o->drained)
+    if (!o->over || o->drained)
         return;
     o->drained = true;
     o->options.on_drained(o->options.arg);
@@ -119,40 +143,34 @@ static bool send_batch(struct outlet *o, struct batch *b) ON_LOOP
     return true;
 }
 
-static void forget_first_pending(struct outlet *o)
+static void end_batch(struct outlet *o, struct batch *b)
 {
+    batch_free(b);
     check(pen_queue_task_done(o->queue, 1) == 0);
-    o->pending_count--;
-    for (size_t k = 0; k < o->pending_count; k++)
-        o->pending[k] = o->pending[k + 1];
 }
 
-static void send_pending(struct outlet *o) ON_LOOP
+/* The next batch, without waiting; NULL: nothing is there, or an event tells the rest. */
+static struct batch *next_batch(struct outlet *o)
 {
-    while (o->pending_count > 0 && send_batch(o, o->pending[0])) {
-        batch_free(o->pending[0]);
-        forget_first_pending(o);
-    }
-    bool wait = o->pending_count > 0;
-    if (wait != o->paused && o->getter != NULL) {
-        o->paused = wait;
-        if (wait)
-            pen_getter_pause(o->getter);
-        else
-            pen_getter_resume(o->getter);
-    }
-    finish_if_over(o);
+    struct pen_item item;
+    return pen_queue_get(o->queue, &item, PEN_NOW) == 0 ? item.ptr : NULL;
 }
 
-static void on_batches(struct pen_getter *getter, const struct pen_item *items, size_t n, void *arg)
+/* Each event brings one batch; what stands behind it is taken only as this one is sent. */
+static void on_batch(struct pen_getter *getter, const struct pen_item *items, size_t n, void *arg)
 {
-    (void)getter;
     struct outlet *o = arg;
-    loop_assert_here(o->loop);
-    check(o->pending_count + n <= OUTLET_PENDING_BATCHES); /* It is paused while something is pending. */
-    for (size_t k = 0; k < n; k++)
-        o->pending[o->pending_count++] = items[k].ptr;
-    send_pending(o);
+    struct batch *b = items[0].ptr;
+    check(n == 1 && o->pending == NULL);
+    for (int left = OUTLET_TURN_BATCHES - 1; b != NULL; left--) {
+        if (!send_batch(o, b)) {
+            o->pending = b;
+            pen_getter_pause(getter);
+            return;
+        }
+        end_batch(o, b);
+        b = left > 0 ? next_batch(o) : NULL;
+    }
 }
 
 static void on_queue_end(struct pen_getter *getter, void *arg)
@@ -163,30 +181,36 @@ static void on_queue_end(struct pen_getter *getter, void *arg)
     finish_if_over(o);
 }
 
+/* Nothing is pending any more. */
+static void go_on(struct outlet *o)
+{
+    o->pending = NULL;
+    if (o->getter != NULL)
+        pen_getter_resume(o->getter);
+}
+
 void outlet_on_room(struct outlet *o)
 {
-    send_pending(o);
+    if (o->pending == NULL || !send_batch(o, o->pending))
+        return;
+    end_batch(o, o->pending);
+    go_on(o);
 }
 
 static void lose_pending(struct outlet *o)
 {
-    while (o->pending_count > 0) {
-        batch_lose(o, o->pending[0]);
-        forget_first_pending(o);
-    }
+    if (o->pending == NULL)
+        return;
+    (void)count_add_shared(&o->lost, o->pending->n - o->pending->next);
+    end_batch(o, o->pending);
+    go_on(o);
 }
 
 void outlet_close(struct outlet *o, bool immediate)
 {
     pen_queue_shutdown(o->queue, immediate ? PEN_SHUTDOWN_IMMEDIATE : PEN_SHUTDOWN_GRACEFUL);
-    o->closing = true;
-    if (!immediate)
-        return;
-    lose_pending(o);
-    if (o->paused && o->getter != NULL) { /* The end of the queue comes as an event. */
-        o->paused = false;
-        pen_getter_resume(o->getter);
-    }
+    if (immediate)
+        lose_pending(o); /* The end of the queue comes as an event. */
 }
 
 int outlet_new(const struct outlet_options *options, struct pen_loop *loop,
@@ -201,10 +225,9 @@ int outlet_new(const struct outlet_options *options, struct pen_loop *loop,
                                    .bytes_max = options->bytes_max,
                                    .destroy = destroy_batch,
                                    .destroy_arg = o };
-    struct pen_getter_options g = { .budget = OUTLET_PENDING_BATCHES,
-                                    .on_items = on_batches,
-                                    .on_shutdown = on_queue_end,
-                                    .arg = o };
+    struct pen_getter_options g = {
+        .budget = 1, .on_items = on_batch, .on_shutdown = on_queue_end, .arg = o
+    };
     int r = pen_queue_new(&q, &o->queue);
     if (r == 0)
         r = pen_queue_attach(o->queue, loop, &g, &o->getter);
@@ -255,20 +278,16 @@ void outlet_stats(struct outlet *o, struct outlet_stats *ret_stats)
 
 void outlet_answer(struct outlet *o, const struct route *route, struct slice body)
 {
-    struct batch *b = malloc(sizeof *b);
+    struct batch *b = NULL;
     struct route *copy = malloc(sizeof *copy);
-    if (b == NULL || copy == NULL) {
-        free(b);
+    if (copy == NULL || batch_reserve(&b) < 0) {
         free(copy);
         slice_release(&body);
         (void)count_add_shared(&o->lost, 1);
         return;
     }
     *copy = *route;
-    b->n = 1;
-    b->next = 0;
-    b->at[0] = (struct outlet_item){ .body = body, .route = copy };
-    b->bytes = item_bytes(&b->at[0]);
+    batch_add(b, &(struct outlet_item){ .body = body, .route = copy });
     if (pen_queue_put(o->queue, b, b->bytes, PEN_NOW) < 0)
         batch_lose(o, b);
 }
@@ -325,15 +344,10 @@ int sink_add(struct sink *s, const struct outlet_item *item)
         return PEN_ETOOBIG;
     if (s->open != NULL && (s->open->n == OUTLET_BATCH_ITEMS || s->open->bytes + bytes > max / 4))
         seal_open(s);
-    if (s->open == NULL) {
-        s->open = malloc(sizeof *s->open);
-        if (s->open == NULL)
-            return PEN_ENOMEM;
-        s->open->n = s->open->next = s->open->bytes = 0;
-    }
-    s->open->at[s->open->n++] = *item;
-    s->open->bytes += bytes;
-    return 0;
+    int r = batch_reserve(&s->open);
+    if (r == 0)
+        batch_add(s->open, item);
+    return r;
 }
 
 static void lose_all(struct sink *s)

@@ -26,7 +26,9 @@ struct outlet_item {
 struct outlet;
 
 struct outlet_options {
-    uint64_t bytes_max; /* results waiting, OUTLET_ITEM_BYTES each and their bytes */
+    /* Results waiting, OUTLET_ITEM_BYTES each and their bytes; the batch that the endpoint has taken in part comes on top:
+     * at most a quarter of this, or one result. */
+    uint64_t bytes_max;
     enum conf_framing framing;
     const char *separator; /* raw framing: between topic and payload; borrowed */
     /* After outlet_close(): everything was given to the endpoint, or dropped. On the loop. */
