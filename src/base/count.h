@@ -35,6 +35,17 @@ static inline uint64_t count_read(const struct count *c)
     return atomic_load_explicit(&c->n, memory_order_relaxed);
 }
 
+/* Handing something over that is no counter: who takes the value sees what was written before it was given. */
+static inline void count_give(struct count *c, uint64_t n)
+{
+    atomic_store_explicit(&c->n, n, memory_order_release); /* R: C1 */
+}
+
+static inline uint64_t count_take(const struct count *c)
+{
+    return atomic_load_explicit(&c->n, memory_order_acquire); /* A: C1 */
+}
+
 /* Reference counts: base is the one place outside sync/ that may hold atomics. */
 struct refs {
     _Atomic uint32_t n; /* atomic: R1 the last unref acquires what the others released */

@@ -101,7 +101,7 @@ struct conf_publisher {
 struct conf_top {
     char *control; /* NULL or "": none */
     unsigned control_mode;
-    span_t drain_timeout;
+    span_t drain_timeout, slow;
     uint64_t max_errors;
 };
 

@@ -7,6 +7,7 @@
  *   drain.c    the states: running, draining, stopping, and what may be closed when
  *   signals.c  SIGTERM and SIGINT, as events of MAIN's loop
  *   control.c  the control socket; status.c: what it tells
+ *   stalls.c   what takes too long, in the log
  *   watchdog.c the service manager's watchdog and status line
  *
  * Thread: MAIN for everything here.
@@ -19,6 +20,7 @@
 #include "flow/jobq.h"
 #include "flow/producer.h"
 #include "flow/publisher.h"
+#include "obs/log.h"
 
 enum daemon_state {
     DAEMON_RUNNING,
@@ -64,6 +66,7 @@ struct daemon {
     struct signals *signals;
     struct totals sample;
     struct rates rates;
+    struct log_limit stalls_limit; /* owner: the watching thread */
     bool ended;
     int exit_code;
 };
@@ -114,6 +117,9 @@ int status_encode(struct daemon *d, struct slice *ret_slice) MUST_CHECK;
 int queues_encode(const struct daemon *d, const char *name, struct slice *ret_slice) MUST_CHECK;
 /* Rates since the last sample, which is at least a second old. */
 void status_sample(struct daemon *d);
+
+/* Log stalls of loops from now on, unless the configuration says not to; until pen_watch_stop(). */
+int stalls_watch(struct daemon *d) MUST_CHECK;
 
 void watchdog_start(struct daemon *d);
 /* Tell the service manager how it goes. */

@@ -9,4 +9,5 @@ penstockd_SOURCES += \
 	%reldir%/options.c %reldir%/options.h \
 	%reldir%/signals.c \
 	%reldir%/status.c \
+	%reldir%/stalls.c \
 	%reldir%/watchdog.c

@@ -3,6 +3,7 @@
  * penstockd: the daemon, in the foreground. Boot, run MAIN's loop, end.
  */
 #include <penstock/version.h>
+#include <penstock/watch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -59,7 +60,8 @@ static int boot(struct daemon *d, int *ret_code)
         return r;
     }
     *ret_code = EXIT_CANNOT_START;
-    return graph_start(d);
+    r = stalls_watch(d);
+    return r < 0 ? r : graph_start(d);
 }
 
 static int run(const struct conf *conf)
@@ -80,6 +82,7 @@ static int run(const struct conf *conf)
         code = r == 0 ? EXIT_OK : EXIT_INTERNAL;
         daemon_log_end(&d);
     }
+    pen_watch_stop();
     pen_timer_cancel(&d.drain_timer);
     pen_timer_cancel(&d.last_timer);
     pen_timer_cancel(&d.watchdog_timer);

@@ -98,7 +98,9 @@ void handler_submit(struct handler *h, struct work **works, size_t n)
     check(n <= handler_room(h));
     h->depth++;
     h->promised += (unsigned)n;
+    loop_set_running(h->loop, h->name, 0);
     for (size_t i = 0; i < n; i++) {
+        loop_step(h->loop, works[i]->id);
         h->promised--;
         h->in_hand++;
         works[i]->started = pen_loop_now(h->loop);
@@ -109,6 +111,7 @@ void handler_submit(struct handler *h, struct work **works, size_t n)
         else /* An earlier one's on_done() has closed the handler. */
             handler_fail(h, works[i], PEN_ECANCELED, "the handler was closed");
     }
+    loop_set_running(h->loop, NULL, 0);
     h->depth--;
     if (handler_room(h) == 0)
         h->starved = true;

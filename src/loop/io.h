@@ -94,18 +94,21 @@ span_t loop_busy_for(const struct pen_loop *loop, mono_t now) ANY_THREAD;
 /* Turns ever. Any thread. */
 uint64_t loop_turns(const struct pen_loop *loop) ANY_THREAD;
 
-/* Say what the loop runs from now on, inside one of its callbacks, for snapshots and reports of stalls: a
- * text that is never freed while the loop lives, such as a literal, and a number that goes with it; NULL and 0 at the
- * end. Each call counts as a step: a stall is the time since the last one. On the loop; costs three stores. */
+/* Say what the loop runs from now on, inside one of its callbacks, for snapshots and reports of stalls: a text, of which
+ * the first LOOP_RUNNING_BYTES - 1 bytes are copied, and a number that goes with it; NULL at the end. Counts as a
+ * step: a stall is the time since the last one. On the loop; costs some ten stores. */
+enum { LOOP_RUNNING_BYTES = 40 };
 void loop_set_running(struct pen_loop *loop, const char *name, uint64_t id) ON_LOOP;
+/* The same thing with another number: the next step. Costs two stores. */
+void loop_step(struct pen_loop *loop, uint64_t id) ON_LOOP;
 
 /* What a loop is doing, as others see it: counters that are read one after the other. */
 struct loop_view {
     const char *name; /* valid while the loop lives */
     bool runs;
-    int thread_id; /* 0: does not run */
-    span_t busy;   /* of the present turn; 0: sleeps */
-    const char *running;
+    int thread_id;                    /* 0: does not run */
+    span_t busy;                      /* of the present turn; 0: sleeps */
+    char running[LOOP_RUNNING_BYTES]; /* "": nothing that has a name */
     uint64_t running_id;
     uint64_t turns, beat; /* beat: changes with each callback and step */
     uint32_t inbox, timers;

@@ -14,6 +14,7 @@
 #include "base/histogram.h"
 #include "base/list.h"
 #include "base/units.h"
+#include "loop/io.h"
 #include "sync/futex.h"
 #include "sync/lock.h"
 #include "sync/vigil.h"
@@ -81,8 +82,9 @@ struct pen_loop {
     struct count owner;      /* thread_id(), 0: nobody runs it */
     struct count busy_since; /* ns; 0: sleeps. atomic: edge V1 after a rest */
     struct count turns, events, calls, fired, steps;
-    struct count timers_count;        /* armed */
-    struct count running, running_id; /* of loop_set_running() */
+    struct count timers_count;                    /* armed */
+    struct count running_id;                      /* of loop_set_running() */
+    struct count running[LOOP_RUNNING_BYTES / 8]; /* its text, in words */
     struct histogram turn_time, lag;
 };
 
@@ -93,6 +95,9 @@ void loop_event_begins(struct pen_loop *loop);
 
 /* pen_loop.owner between pen_loop_start() and its thread's beginning: nobody is here. */
 #define LOOP_OWNER_TO_COME UINT64_MAX
+
+/* The text of loop_set_running(), "" for none; mixed with the one before when it is set in this moment. Any thread. */
+void loop_running(const struct pen_loop *loop, char text[LOOP_RUNNING_BYTES]);
 
 /* Changes with every callback, and every step said with loop_set_running(). Any thread. */
 uint64_t loop_beat(const struct pen_loop *loop);

@@ -88,8 +88,7 @@ struct watch {
 struct found {
     const struct pen_loop *loop; /* only to be compared: it may be gone */
     char name[LOOP_NAME_BYTES];
-    const char *running; /* lives as long as the loop, and is only looked at with the lock */
-    char running_text[64];
+    char running[LOOP_RUNNING_BYTES];
     uint64_t running_id, beat;
     int thread_id;
     span_t wall, cpu;
@@ -133,15 +132,13 @@ static void add_found(struct look *k, struct pen_loop *l, const struct thread_us
 {
     struct found *f = &k->found[k->found_count++];
     *f = (struct found){ .loop = l,
-                         .running = (const char *)(uintptr_t)count_read(&l->running),
                          .running_id = count_read(&l->running_id),
                          .beat = l->eye.beat,
                          .thread_id = (int)count_read(&l->owner),
                          .wall = mono_since(k->now, l->eye.seen),
                          .cpu = { u->cpu.ns - l->eye.cpu.ns } };
     (void)str_copy(f->name, sizeof f->name, l->name);
-    if (f->running != NULL)
-        (void)str_copy(f->running_text, sizeof f->running_text, f->running);
+    loop_running(l, f->running);
     while (l->eye.next.ns <= f->wall.ns)
         l->eye.next.ns *= 2;
 }
@@ -207,7 +204,7 @@ static const char *stack_text(struct watch *w, const struct found *f)
 static void tell(struct watch *w, const struct found *f)
 {
     struct pen_stall stall = { .loop = f->name,
-                               .running = f->running != NULL ? f->running_text : NULL,
+                               .running = f->running[0] != '\0' ? f->running : NULL,
                                .running_id = f->running_id,
                                .thread_id = f->thread_id,
                                .wall = f->wall,

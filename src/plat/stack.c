@@ -19,13 +19,15 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/count.h"
 #include "plat/clock.h"
 
 enum { SLOTS = 8, SIGNAL_FRAMES = 2 /* the handler, and what the kernel returns to */ };
 
 struct slot {
-    bool asked; /* the asking thread's */
-    struct stack stack;
+    bool asked;        /* the asking thread's */
+    struct count asks; /* atomic: edge C1, from the asking thread, which is done with the last answer */
+    struct stack stack; /* the way back goes through the pipe */
 };
 
 static struct slot slots[SLOTS];
@@ -45,6 +47,7 @@ static void on_signal(int signal, siginfo_t *info, void *context)
     int i = info->si_value.sival_int;
     if (info->si_code == SI_QUEUE && info->si_pid == getpid() && i >= 0 && i < SLOTS) {
         unsigned char number = (unsigned char)i;
+        (void)count_take(&slots[i].asks);
         slots[i].stack.count = backtrace(slots[i].stack.frames, STACK_FRAMES_MAX);
         ssize_t n = write(answers[1], &number, 1);
         (void)n; /* A pipe holds more than SLOTS answers. */
@@ -111,6 +114,7 @@ static int ask(int thread_id, unsigned i)
     info.si_pid = getpid();
     info.si_uid = getuid();
     info.si_value.sival_int = (int)i;
+    count_give(&slots[i].asks, count_read(&slots[i].asks) + 1);
     if (syscall(SYS_rt_tgsigqueueinfo, getpid(), thread_id, stack_signal(), &info) == 0)
         return 0;
     return errno == ESRCH ? PEN_ENOENT : -errno;

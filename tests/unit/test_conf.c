@@ -89,6 +89,7 @@ START_TEST(defaults_are_set)
     ck_assert_ptr_null(conf->top.control);
     ck_assert_uint_eq(conf->top.control_mode, 0660);
     ck_assert_int_eq(conf->top.drain_timeout.ns, span_s(30).ns);
+    ck_assert_int_eq(conf->top.slow.ns, span_ms(100).ns);
     ck_assert_uint_eq(conf->top.max_errors, 20);
 
     ck_assert_uint_eq(conf->queues_count, 1);
@@ -137,7 +138,7 @@ END_TEST
 START_TEST(values_are_read)
 {
     struct conf *conf = load(
-        "control: inproc://control\ncontrol_mode: 0o600\ndrain_timeout: 1m30s\nmax_errors: 7\n"
+        "control: inproc://control\ncontrol_mode: 0o600\ndrain_timeout: 1m30s\nslow: 2s\nmax_errors: 7\n"
         "queues:\n"
         "  a: {max_items: 5, max_bytes: 1.5MiB, when_full: drop_newest}\n"
         "  b: {when_full: reject}\n"
@@ -154,6 +155,7 @@ START_TEST(values_are_read)
     ck_assert_str_eq(conf->top.control, "inproc://control");
     ck_assert_uint_eq(conf->top.control_mode, 0600);
     ck_assert_int_eq(conf->top.drain_timeout.ns, span_s(90).ns);
+    ck_assert_int_eq(conf->top.slow.ns, span_s(2).ns);
     ck_assert_uint_eq(conf->top.max_errors, 7);
     ck_assert_uint_eq(conf->queues[0].bytes_max, 1572864);
     ck_assert_int_eq(conf->queues[0].when_full, WHEN_FULL_DROP_NEWEST);

@@ -425,7 +425,7 @@ START_TEST(others_can_see_what_it_does)
     loop_look(loop, pen_now(), &view);
     ck_assert(!view.runs);
     ck_assert_int_eq(view.busy.ns, 0);
-    ck_assert_ptr_null(view.running);
+    ck_assert_str_eq(view.running, "");
     ck_assert_uint_eq(view.inbox, 1);
     ck_assert_uint_gt(view.beat, beat); /* The last step. */
     pen_loop_free(&loop);
