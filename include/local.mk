@@ -11,6 +11,7 @@ pkginclude_HEADERS += \
 	%reldir%/penstock/group.h \
 	%reldir%/penstock/histogram.h \
 	%reldir%/penstock/libevent.h \
+	%reldir%/penstock/isopool.h \
 	%reldir%/penstock/loop.h \
 	%reldir%/penstock/loopgroup.h \
 	%reldir%/penstock/pool.h \

@@ -116,7 +116,8 @@ static void submit_sum_squares(struct handler *h, struct work *work)
 
 static struct work *first_sleeper(struct builtin *b)
 {
-    return list_empty(&b->sleepers) ? NULL : CONTAINER_OF(b->sleepers.next, struct work, node);
+    return list_empty(&b->sleepers) ? NULL
+                                    : CONTAINER_OF(b->sleepers.next, struct work, request.node);
 }
 
 static mono_t wakes_at(const struct builtin *b, const struct work *work)
@@ -133,7 +134,7 @@ static void arm_first(struct builtin *b)
     while ((work = first_sleeper(b)) != NULL) {
         if (pen_loop_call_at(b->handler.loop, &b->timer, wakes_at(b, work), on_timer, b) == 0)
             return;
-        list_remove(&work->node);
+        list_remove(&work->request.node);
         handler_fail(&b->handler, work, PEN_ENOMEM, pen_strerror(PEN_ENOMEM));
     }
 }
@@ -150,7 +151,7 @@ static void on_timer(struct pen_loop *loop, void *arg, int status)
     struct work *work;
     handler_enter(&b->handler);
     while (left-- > 0 && (work = first_sleeper(b)) != NULL && !mono_before(now, wakes_at(b, work))) {
-        list_remove(&work->node);
+        list_remove(&work->request.node);
         handler_finish(&b->handler, work, slice_ref(work->body));
     }
     arm_first(b);
@@ -160,7 +161,7 @@ static void on_timer(struct pen_loop *loop, void *arg, int status)
 static void submit_sleep(struct builtin *b, struct work *work)
 {
     bool first = list_empty(&b->sleepers);
-    list_push_back(&b->sleepers, &work->node);
+    list_push_back(&b->sleepers, &work->request.node);
     if (first)
         arm_first(b);
 }
@@ -200,7 +201,7 @@ static void builtin_close(struct handler *h, bool immediate)
         return;
     pen_timer_cancel(&b->timer);
     while ((node = list_take_front(&b->sleepers)) != NULL)
-        handler_fail(h, CONTAINER_OF(node, struct work, node), PEN_ECANCELED,
+        handler_fail(h, CONTAINER_OF(node, struct work, request.node), PEN_ECANCELED,
                      "the handler was closed");
 }
 

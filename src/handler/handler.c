@@ -104,8 +104,7 @@ void handler_submit(struct handler *h, struct work **works, size_t n)
         h->promised--;
         h->in_hand++;
         works[i]->started = pen_loop_now(h->loop);
-        works[i]->untaken = 0;
-        list_init(&works[i]->node);
+        list_init(&works[i]->request.node);
         if (h->phase == HANDLER_OPEN)
             h->kind->submit(h, works[i]);
         else /* An earlier one's on_done() has closed the handler. */
@@ -172,9 +171,7 @@ void handler_stats(const struct handler *h, struct handler_stats *ret_stats)
     *ret_stats = (struct handler_stats){
         .done = count_read(&h->done),
         .failed = count_read(&h->failed),
-        .started = count_read(&h->started),
-        .crashed = count_read(&h->crashed),
-        .timeouts = count_read(&h->timeouts),
-        .malformed = count_read(&h->malformed),
     };
+    if (h->kind->stats != NULL)
+        h->kind->stats(h, ret_stats);
 }

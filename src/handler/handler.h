@@ -15,6 +15,7 @@
 #include "base/roles.h"
 #include "base/slice.h"
 #include "conf/conf.h"
+#include "task/crew.h"
 
 /* One message in a handler's hands; embedded in the consumer's object. */
 struct work {
@@ -22,9 +23,8 @@ struct work {
     struct slice body; /* borrowed: valid until on_done */
     uint64_t id;
     /* the handler's while in hand */
-    struct list node;
-    mono_t started;   /* when it was handed over */
-    unsigned untaken; /* exec: processes that were lost before they had read a byte of it */
+    struct crew_request request; /* its node is every kind's own */
+    mono_t started;              /* when it was handed over */
 };
 
 struct handler;

@@ -33,7 +33,7 @@ struct handler {
     struct post closed;
 
     /* atomic: written by the loop */
-    struct count done, failed, started, crashed, timeouts, malformed;
+    struct count done, failed;
 };
 
 struct handler_kind {
@@ -44,6 +44,7 @@ struct handler_kind {
     void (*submit)(struct handler *h, struct work *work);
     void (*close)(struct handler *h, bool immediate); /* may come several times */
     bool (*ended)(const struct handler *h);           /* nothing is left of it but memory */
+    void (*stats)(const struct handler *h, struct handler_stats *stats); /* of processes; or NULL */
     void (*free)(struct handler *h); /* what open() and after made, not the struct */
 };
 

@@ -2,7 +2,10 @@
 
 libpen_la_SOURCES += \
 	%reldir%/clock.c %reldir%/clock.h \
+	%reldir%/ends.c %reldir%/ends.h \
 	%reldir%/env.c %reldir%/env.h \
+	%reldir%/forkserver.c %reldir%/forkserver.h \
+	%reldir%/forkserver_main.c %reldir%/forkserver_wire.h \
 	%reldir%/notify.c %reldir%/notify.h \
 	%reldir%/proc.c %reldir%/proc.h \
 	%reldir%/stack.c %reldir%/stack.h \

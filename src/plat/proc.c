@@ -16,101 +16,31 @@
 #include "plat/proc.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/check.h"
-
-/* Both sides of the standard descriptors while a child is being started. */
-struct ends {
-    int child[3], ours[3];
-};
-
-enum { IN, OUT, ERR };
-
-static void close_fd(int *fd)
-{
-    if (*fd >= 0)
-        close(*fd);
-    *fd = -1;
-}
-
-/* ---- descriptors ---- */
-
-/* Above 2, so that putting one into its place in the child cannot overwrite another, and none of
- * ours stands where others write to; that may only happen to a process that was started with a
- * standard descriptor closed. */
-static int move_up(int *fd)
-{
-    if (*fd > STDERR_FILENO)
-        return 0;
-    int up = fcntl(*fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-    if (up < 0)
-        return -1;
-    close(*fd);
-    *fd = up;
-    return 0;
-}
-
-static int set_up_pair(int *child, int *ours)
-{
-    if (move_up(child) < 0 || move_up(ours) < 0)
-        return -1;
-    int flags = fcntl(*ours, F_GETFL);
-    return flags < 0 ? -1 : fcntl(*ours, F_SETFL, flags | O_NONBLOCK);
-}
-
-static int open_pipe(struct ends *e, int which)
-{
-    int fds[2];
-    if (pipe2(fds, O_CLOEXEC) < 0)
-        return -1;
-    e->child[which] = fds[which == IN ? 0 : 1];
-    e->ours[which] = fds[which == IN ? 1 : 0];
-    return set_up_pair(&e->child[which], &e->ours[which]);
-}
-
-static int open_socket(struct ends *e)
-{
-    int fds[2];
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
-        return -1;
-    e->child[IN] = fds[0];
-    e->ours[IN] = fds[1];
-    return set_up_pair(&e->child[IN], &e->ours[IN]);
-}
-
-static int open_ends(struct ends *e, const struct proc_options *o)
-{
-    if (o->stdio == PROC_SOCKET ? open_socket(e) < 0 : open_pipe(e, IN) < 0 || open_pipe(e, OUT) < 0)
-        return -1;
-    return o->keep_stderr ? 0 : open_pipe(e, ERR);
-}
-
-static void close_ends(int fds[3])
-{
-    for (int i = IN; i <= ERR; i++)
-        close_fd(&fds[i]);
-}
+#include "plat/ends.h"
+#include "plat/forkserver.h"
 
 /* ---- starting ---- */
 
 /* The calls below return an errno value, as posix_spawn() does. */
 static int set_actions(posix_spawn_file_actions_t *actions, const struct ends *e)
 {
-    int out = e->child[OUT] >= 0 ? e->child[OUT] : e->child[IN];
-    int r = posix_spawn_file_actions_adddup2(actions, e->child[IN], STDIN_FILENO);
+    int out = e->child[ENDS_OUT] >= 0 ? e->child[ENDS_OUT] : e->child[ENDS_IN];
+    int r = posix_spawn_file_actions_adddup2(actions, e->child[ENDS_IN], STDIN_FILENO);
     if (r == 0)
         r = posix_spawn_file_actions_adddup2(actions, out, STDOUT_FILENO);
-    if (r == 0 && e->child[ERR] >= 0)
-        r = posix_spawn_file_actions_adddup2(actions, e->child[ERR], STDERR_FILENO);
+    if (r == 0 && e->child[ENDS_ERR] >= 0)
+        r = posix_spawn_file_actions_adddup2(actions, e->child[ENDS_ERR], STDERR_FILENO);
     if (r == 0)
         r = posix_spawn_file_actions_addclosefrom_np(actions, STDERR_FILENO + 1);
     return r;
@@ -178,71 +108,130 @@ static int start(const struct proc_options *o, const struct ends *e, struct proc
     int r = run(o, e, &p->pid);
     if (r != 0)
         return r;
-    p->fd_pid = pidfd_open(p->pid, 0);
-    if (p->fd_pid >= 0 && move_up(&p->fd_pid) == 0)
+    p->fd_end = pidfd_open(p->pid, 0);
+    if (p->fd_end >= 0 && ends_move_up(&p->fd_end) == 0)
         return 0;
     r = errno;
-    close_fd(&p->fd_pid);
+    ends_close(&p->fd_end);
     undo(p->pid);
     return r;
 }
 
+static void set_limit(pid_t pid, int resource, uint64_t soft, uint64_t hard)
+{
+    struct rlimit old;
+    if (soft == 0 || prlimit(pid, (__rlimit_resource_t)resource, NULL, &old) < 0)
+        return;
+    struct rlimit limit = { .rlim_cur = soft < old.rlim_max ? soft : old.rlim_max,
+                            .rlim_max = hard < old.rlim_max ? hard : old.rlim_max };
+    /* ESRCH: it has ended already; EPERM: it has taken another user's rights. */
+    (void)prlimit(pid, (__rlimit_resource_t)resource, &limit, NULL);
+}
+
+void proc_limit(pid_t pid, const struct proc_limits *limits)
+{
+    set_limit(pid, RLIMIT_AS, limits->as_bytes, limits->as_bytes);
+    /* A second between the signal that says why and the one that cannot be caught. */
+    set_limit(pid, RLIMIT_CPU, limits->cpu_s, limits->cpu_s + 1);
+    set_limit(pid, RLIMIT_NOFILE, limits->files, limits->files);
+}
+
 int proc_spawn(const struct proc_options *o, struct proc *ret_proc)
 {
-    struct ends e = { { -1, -1, -1 }, { -1, -1, -1 } };
+    struct ends e = ENDS_NONE;
     struct proc p = PROC_NONE;
     int r = children_stay_until_reaped() ? 0 : ECHILD;
     if (r == 0)
-        r = open_ends(&e, o) < 0 ? errno : start(o, &e, &p);
-    close_ends(e.child);
+        r = ends_open(&e, o->stdio == PROC_SOCKET, !o->keep_stderr) < 0 ? errno : start(o, &e, &p);
+    ends_close_all(e.child);
     if (r != 0) {
-        close_ends(e.ours);
+        ends_close_all(e.ours);
         errno = r;
         return PEN_ESPAWN;
     }
-    p.fd_in = e.ours[IN];
-    p.fd_out = o->stdio == PROC_SOCKET ? e.ours[IN] : e.ours[OUT];
-    p.fd_err = e.ours[ERR];
+    proc_limit(p.pid, &o->limits);
+    p.fd_in = e.ours[ENDS_IN];
+    p.fd_out = o->stdio == PROC_SOCKET ? e.ours[ENDS_IN] : e.ours[ENDS_OUT];
+    p.fd_err = e.ours[ENDS_ERR];
     *ret_proc = p;
     return 0;
+}
+
+pid_t proc_pid(struct proc *p)
+{
+    if (p->served && p->pid == 0)
+        (void)forkserver_has_ended(p);
+    return p->pid;
 }
 
 /* ---- ending ---- */
 
 void proc_kill(const struct proc *p, int signal)
 {
-    if (p->pid == 0)
+    if (p->served)
+        forkserver_kill(p, signal);
+    if (p->served || p->pid == 0)
         return;
     /* ESRCH: the group has emptied; EPERM: all that is left of it has taken another user's
      * rights. There is nothing to be done about either, and the child's end is an event anyway. */
     (void)kill(-p->pid, signal);
 }
 
+/* waitid() on the child, again when a signal cut in. True: it has ended. */
+static bool wait_for(const struct proc *p, int options, siginfo_t *ret_info)
+{
+    int r;
+    do {
+        ret_info->si_pid = 0;
+        r = waitid(P_PIDFD, (id_t)p->fd_end, ret_info, WEXITED | options);
+    } while (r < 0 && errno == EINTR);
+    check(r == 0); /* ECHILD would mean that somebody else reaped it. */
+    return ret_info->si_pid != 0;
+}
+
+bool proc_has_ended(struct proc *p)
+{
+    siginfo_t info;
+    return p->served ? forkserver_has_ended(p) : wait_for(p, WNOHANG | WNOWAIT, &info);
+}
+
 static int reap(struct proc *p, int options, struct proc_end *ret_end)
 {
-    siginfo_t info = { .si_pid = 0 };
-    int r;
+    siginfo_t info;
     check(p->pid != 0);
-    do
-        r = waitid(P_PIDFD, (id_t)p->fd_pid, &info, WEXITED | options);
-    while (r < 0 && errno == EINTR);
-    check(r == 0); /* ECHILD would mean that somebody else reaped it. */
-    if (info.si_pid == 0)
+    if (!wait_for(p, options, &info))
         return -EAGAIN;
     *ret_end = (struct proc_end){ .signalled = info.si_code != CLD_EXITED, .code = info.si_status };
-    close_fd(&p->fd_pid);
-    p->pid = 0;
     return 0;
+}
+
+static int forget(struct proc *p, int reaped)
+{
+    if (reaped == 0) {
+        ends_close(&p->fd_end);
+        p->pid = 0;
+    }
+    return reaped;
 }
 
 int proc_reap(struct proc *p, struct proc_end *ret_end)
 {
-    return reap(p, WNOHANG, ret_end);
+    if (!p->served)
+        return forget(p, reap(p, WNOHANG, ret_end));
+    if (!forkserver_has_ended(p))
+        return -EAGAIN;
+    *ret_end = p->end;
+    return forget(p, 0);
 }
 
 void proc_wait(struct proc *p, struct proc_end *ret_end)
 {
-    check(reap(p, 0, ret_end) == 0);
+    if (p->served) {
+        forkserver_await_end(p);
+        check(proc_reap(p, ret_end) == 0);
+    } else {
+        check(forget(p, reap(p, 0, ret_end)) == 0);
+    }
 }
 
 void proc_close_in(struct proc *p)
@@ -250,17 +239,17 @@ void proc_close_in(struct proc *p)
     if (p->fd_in >= 0 && p->fd_in == p->fd_out)
         (void)shutdown(p->fd_in, SHUT_WR); /* ENOTCONN: the child is gone, which is the end as well. */
     else
-        close_fd(&p->fd_in);
+        ends_close(&p->fd_in);
 }
 
 void proc_fini(struct proc *p)
 {
-    check(p->pid == 0);
+    check(!proc_exists(p));
     if (p->fd_in == p->fd_out)
         p->fd_in = -1;
-    close_fd(&p->fd_in);
-    close_fd(&p->fd_out);
-    close_fd(&p->fd_err);
+    ends_close(&p->fd_in);
+    ends_close(&p->fd_out);
+    ends_close(&p->fd_err);
 }
 
 char *proc_end_text(struct proc_end end, char text[PROC_END_TEXT_BYTES])

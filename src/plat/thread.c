@@ -32,6 +32,14 @@ static void *thread_main(void *arg)
     return NULL;
 }
 
+void thread_block_sigpipe(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGPIPE);
+    check(pthread_sigmask(SIG_BLOCK, &set, NULL) == 0);
+}
+
 /* The CPUs that the calling thread may use. */
 struct cpus {
     cpu_set_t sets[CPU_SETS];

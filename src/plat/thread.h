@@ -29,6 +29,9 @@ void thread_set_name(const char *name);
 /* The kernel's id of the calling thread, never 0; cheap after the first call. */
 int thread_id(void);
 
+/* Block SIGPIPE in the calling thread, for good: a write to what nobody reads is an error, and no death. */
+void thread_block_sigpipe(void);
+
 /* How many CPUs the calling thread may use, at least 1; and the i-th of them, counted round. */
 unsigned thread_cpus(void);
 int thread_cpu_at(unsigned i);

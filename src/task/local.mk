@@ -10,3 +10,11 @@ libpen_la_SOURCES += \
 	%reldir%/pool.c %reldir%/pool.h \
 	%reldir%/queue.c %reldir%/queue.h \
 	%reldir%/queue_loop.c
+
+# Worker processes.
+libpen_la_SOURCES += \
+	%reldir%/crew.c %reldir%/crew.h \
+	%reldir%/lines.c %reldir%/lines.h \
+	%reldir%/worker.c %reldir%/worker.h \
+	%reldir%/worker_fn.c %reldir%/worker_fn.h \
+	%reldir%/worker_proto.c %reldir%/worker_proto.h

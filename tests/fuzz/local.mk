@@ -19,9 +19,9 @@ fuzz_targets += %reldir%/fuzz_conf.fuzz
 %canon_reldir%_fuzz_conf_fuzz_SOURCES = %reldir%/fuzz_conf.c $(fuzz_main)
 %canon_reldir%_fuzz_conf_fuzz_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 
-fuzz_targets += %reldir%/fuzz_exec_proto.fuzz
-%canon_reldir%_fuzz_exec_proto_fuzz_SOURCES = %reldir%/fuzz_exec_proto.c $(fuzz_main)
-%canon_reldir%_fuzz_exec_proto_fuzz_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+fuzz_targets += %reldir%/fuzz_worker_proto.fuzz
+%canon_reldir%_fuzz_worker_proto_fuzz_SOURCES = %reldir%/fuzz_worker_proto.c $(fuzz_main)
+%canon_reldir%_fuzz_worker_proto_fuzz_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 
 fuzz_targets += %reldir%/fuzz_json.fuzz
 %canon_reldir%_fuzz_json_fuzz_SOURCES = %reldir%/fuzz_json.c $(fuzz_main)

@@ -54,10 +54,10 @@ static const char *read_all(int fd)
 static struct proc_end reap(void)
 {
     struct proc_end end = { 0 };
-    wait_for(child.fd_pid, POLLIN);
+    wait_for(child.fd_end, POLLIN);
     ck_assert_int_eq(proc_reap(&child, &end), 0);
     ck_assert_int_eq(child.pid, 0);
-    ck_assert_int_eq(child.fd_pid, -1);
+    ck_assert_int_eq(child.fd_end, -1);
     proc_fini(&child);
     return end;
 }
@@ -207,7 +207,7 @@ END_TEST
 START_TEST(a_zombie_still_leads_its_group)
 {
     spawn("exec 3<&0; cat <&3 & exit 0");
-    wait_for(child.fd_pid, POLLIN);
+    wait_for(child.fd_end, POLLIN);
     proc_kill(&child, SIGKILL);
     ck_assert_str_eq(read_all(child.fd_out), "");
     ck_assert(!reap().signalled);
