@@ -14,6 +14,7 @@ libpen_la_SOURCES += \
 # Worker processes.
 libpen_la_SOURCES += \
 	%reldir%/crew.c %reldir%/crew.h \
+	%reldir%/isopool.c \
 	%reldir%/lines.c %reldir%/lines.h \
 	%reldir%/worker.c %reldir%/worker.h \
 	%reldir%/worker_fn.c %reldir%/worker_fn.h \
