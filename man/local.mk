@@ -1,7 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 
 dist_man_MANS += \
+	%reldir%/pen_deadline.3 \
+	%reldir%/pen_error.3 \
+	%reldir%/pen_future.3 \
+	%reldir%/pen_group.3 \
+	%reldir%/pen_histogram.3 \
 	%reldir%/pen_libevent.3 \
+	%reldir%/pen_loop.3 \
+	%reldir%/pen_pool.3 \
+	%reldir%/pen_queue.3 \
+	%reldir%/pen_time.3 \
+	%reldir%/pen_version.3 \
 	%reldir%/penstock.1 \
 	%reldir%/penstock.yaml.5 \
 	%reldir%/penstock-protocol.7 \

@@ -15,7 +15,7 @@ extern "C" {
 struct pen_deadline;
 
 /* Cancel the future at `when`, or as soon after as the loop is free; PEN_NEVER: not until it is moved. The loop keeps the
- * timer: when it is freed first, or out of memory, the deadline passes no more, or at once. With a parent (may be NULL)
+ * timer: when it is closed first, or out of memory, the deadline passes no more, or at once. With a parent (may be NULL)
  * the earlier of the two counts: when the parent's time comes this future is cancelled as well, and it is the parent
  * that has expired. The deadline is the caller's and keeps the future until it is freed. Any thread; does not block;
  * callbacks may call it. PEN_ENOMEM: *ret_deadline untouched. Since 0.2. */
@@ -23,7 +23,7 @@ PEN_API int pen_deadline_new(struct pen_loop *loop, struct pen_deadline *parent,
                              struct pen_future *future, struct pen_deadline **ret_deadline)
     PEN_MUST_CHECK;
 
-/* Move it, in either direction. PEN_ETIMEOUT: its time has come already; PEN_ECLOSED: its loop was freed: nothing
+/* Move it, in either direction. PEN_ETIMEOUT: its time has come already; PEN_ECLOSED: its loop was closed: nothing
  * has changed. Any thread; does not block. Since 0.2. */
 PEN_API int pen_deadline_reschedule(struct pen_deadline *deadline, pen_mono_t when) PEN_MUST_CHECK;
 

@@ -29,7 +29,7 @@ struct pen_job; /* the job's own view, valid until it has returned or, pending, 
 typedef int (*pen_job_fn)(struct pen_job *job, void *arg, void **ret_result);
 
 struct pen_job_options {
-    const char *name; /* for stall reports and errors; must outlive the future; NULL: "job" */
+    const char *name; /* for stall reports and errors; must outlive loop and future, as a literal; NULL: "job" */
     void (*destroy_result)(void *result); /* for a result that nobody took; any thread; NULL: none */
     bool eager; /* loops: submitted on the loop itself, run at once instead of queueing */
     pen_mono_t room_until; /* pools: wait for room in a full queue; PEN_NOW, the zero value: do not */
@@ -63,7 +63,7 @@ PEN_API struct pen_loop *pen_job_loop(const struct pen_job *job);
 
 /* Finish a job that has returned PEN_PENDING, or is about to: once, with 0 and the result (may be NULL) or a negative
  * error. The job is not valid afterwards. On its loop. PEN_EWRONGTHREAD, PEN_EINVAL (error is positive, or the job runs
- * on a pool), PEN_ECLOSED (finished already and still running): nothing changes. pen_loop_free() finishes with
+ * on a pool), PEN_ECLOSED (finished already and still running): nothing changes. pen_loop_close() finishes with
  * PEN_ECLOSED what is pending after every waiting call, timer and callback has had its turn. Since 0.2. */
 PEN_API int pen_job_finish(struct pen_job *job, int error, void *result);
 
@@ -102,7 +102,7 @@ PEN_API enum pen_future_state pen_future_state(const struct pen_future *future);
 PEN_API int pen_future_error(const struct pen_future *future);
 
 /* Call fn(future, arg) on the loop when the future is done, soon if it is already; any number of times, on each loop in
- * the order of adding. The future is kept until the callback has run. When the loop is freed first the callback
+ * the order of adding. The future is kept until the callback has run. When the loop is closed first the callback
  * runs there, and finds the future as it is then: pen_future_error() is PEN_EBUSY when it is not done. Any thread; does
  * not block. PEN_ENOMEM, PEN_EINVAL (no fn): it will not be called. Since 0.2. */
 PEN_API int pen_future_on_done(struct pen_future *future, struct pen_loop *loop,

@@ -55,7 +55,7 @@ PEN_API int pen_group_add(struct pen_group *group, struct pen_future *future) PE
  * waits for ever. Since 0.2. */
 PEN_API int pen_group_wait(struct pen_group *group, pen_mono_t deadline) PEN_MUST_CHECK;
 
-/* The same without waiting: fn(group, outcome, arg) once, on the loop. The group may be freed there. When the loop is freed
+/* The same without waiting: fn(group, outcome, arg) once, on the loop. The group may be freed there. When the loop is closed
  * first fn is called there, with PEN_EBUSY unless the group has ended. Any thread; does not block. PEN_ENOMEM, PEN_EINVAL
  * (no fn): nothing has changed. Since 0.2. */
 PEN_API int pen_group_on_done(struct pen_group *group, struct pen_loop *loop,
@@ -66,7 +66,7 @@ PEN_API int pen_group_on_done(struct pen_group *group, struct pen_loop *loop,
 PEN_API void pen_group_cancel(struct pen_group *group);
 
 /* Move the group's deadline; PEN_NEVER takes it off. PEN_ETIMEOUT: its time has come already; PEN_EINVAL: the group has no
- * loop; PEN_ECLOSED: the loop was freed. Any thread; does not block. Since 0.2. */
+ * loop; PEN_ECLOSED: the loop was closed. Any thread; does not block. Since 0.2. */
 PEN_API int pen_group_reschedule(struct pen_group *group, pen_mono_t deadline) PEN_MUST_CHECK;
 
 /* The outcome of a group that has ended; PEN_EBUSY before. Any thread. Since 0.2. */

@@ -37,6 +37,17 @@ static struct loop_job *loop_job_of(struct pen_job *job)
     return CONTAINER_OF(job, struct loop_job, job);
 }
 
+/* The name of the job whose function runs on this thread, for stall reports; an eager job runs inside another. */
+static _Thread_local const char *running;
+
+static const char *set_running(const struct loop_job *j, const char *name)
+{
+    const char *before = running;
+    running = name;
+    loop_set_running(j->job.loop, name, 0);
+    return before;
+}
+
 /* ---- the end ---- */
 
 /* Free it when nothing is to come. */
@@ -61,9 +72,11 @@ static void call_on_cancel(struct loop_job *j)
 {
     if (j->finished || j->on_cancel == NULL)
         return;
+    const char *before = set_running(j, future_name(j->job.future));
     j->inside++;
     j->on_cancel(&j->job, j->on_cancel_arg);
     j->inside--;
+    (void)set_running(j, before);
 }
 
 /* The loop is freed under a pending job. */
@@ -83,9 +96,11 @@ static void close_turn(struct pen_loop *loop, void *arg, int status)
 static void run(struct loop_job *j)
 {
     void *result = NULL;
+    const char *before = set_running(j, future_name(j->job.future));
     j->inside++;
     int r = j->job.fn(&j->job, j->job.arg, &result);
     j->inside--;
+    (void)set_running(j, before);
     if (j->finished)
         return;
     if (r == PEN_PENDING) {

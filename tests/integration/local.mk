@@ -12,6 +12,7 @@ integration_tests = \
 	%reldir%/cli-control \
 	%reldir%/completion \
 	%reldir%/hardening \
+	%reldir%/man-api \
 	%reldir%/man-lint \
 	%reldir%/man-options \
 	%reldir%/readme \

@@ -7,6 +7,7 @@
 #include <penstock/future.h>
 #include <stdlib.h>
 
+#include "loop/io.h"
 #include "plat/clock.h"
 #include "plat/thread.h"
 #include "sync/futex.h"
@@ -493,6 +494,38 @@ START_TEST(an_eager_job_runs_at_once_on_its_own_loop_only)
 }
 END_TEST
 
+static const char *running_name(void)
+{
+    struct loop_view view;
+    loop_look(loop, clock_mono(), &view);
+    return view.running;
+}
+
+static int look_at_name(struct pen_job *job, void *arg, void **ret_result)
+{
+    (void)job;
+    (void)ret_result;
+    ck_assert_str_eq(running_name(), arg == NULL ? "inner" : "outer");
+    if (arg != NULL) {
+        struct pen_job_options inner = { .name = "inner", .eager = true };
+        ck_assert_int_eq(pen_loop_submit(loop, look_at_name, NULL, &inner, NULL), 0);
+        ck_assert_str_eq(running_name(), "outer");
+    }
+    return 0;
+}
+
+START_TEST(others_see_which_job_runs)
+{
+    setup();
+    start();
+    struct pen_job_options outer = { .name = "outer" };
+    struct pen_future *f = submit(look_at_name, token, &outer);
+    ck_assert_int_eq(pen_future_get(f, PEN_NEVER, NULL), 0);
+    pen_future_unref(&f);
+    end();
+}
+END_TEST
+
 /* ---- callbacks ---- */
 
 static char noted[16];
@@ -722,6 +755,7 @@ int main(void)
     tcase_add_loop_test(c, the_first_outcome_counts, 0, 2);
     tcase_add_test(c, only_the_loop_finishes);
     tcase_add_test(c, an_eager_job_runs_at_once_on_its_own_loop_only);
+    tcase_add_test(c, others_see_which_job_runs);
     tcase_add_test(c, callbacks_come_in_order);
     tcase_add_test(c, callbacks_of_a_cancelled_job_are_called);
     tcase_add_test(c, a_freed_loop_calls_though_nothing_is_done);
