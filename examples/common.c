@@ -101,9 +101,16 @@ struct spread spread_of(double *values, size_t n)
     return (struct spread){ values[0], median, values[n - 1] };
 }
 
-void spread_print_json(const char *name, struct spread s)
+void lines_print(const struct line *lines, size_t n, size_t rounds, bool json)
 {
-    printf("\"%s\": {\"min\": %.4g, \"median\": %.4g, \"max\": %.4g}", name, s.min, s.median, s.max);
+    for (size_t i = 0; i < n; i++) {
+        struct spread s = spread_of(lines[i].values, rounds);
+        if (json)
+            printf(", \"%s\": {\"min\": %.6g, \"median\": %.6g, \"max\": %.6g}", lines[i].name,
+                   s.min, s.median, s.max);
+        else
+            printf("  %-30s %9.5g  (%.5g to %.5g)\n", lines[i].text, s.median, s.min, s.max);
+    }
 }
 
 double seconds_since(int64_t start_ns)

@@ -38,8 +38,15 @@ struct spread {
 /* Of n values, at least one, which are sorted by it. */
 struct spread spread_of(double *values, size_t n);
 
-/* "NAME": {"min": ..., "median": ..., "max": ...} */
-void spread_print_json(const char *name, struct spread spread);
+/* One figure of every round. */
+struct line {
+    const char *name; /* in JSON */
+    const char *text; /* for people */
+    double *values;   /* by round; sorted by lines_print() */
+};
+
+/* A table of medians, with the least and the most; in JSON, members of an object that is open: each with a comma before. */
+void lines_print(const struct line *lines, size_t n, size_t rounds, bool json);
 
 /* Seconds since an instant of pen_now(). */
 double seconds_since(int64_t start_ns);

@@ -28,6 +28,7 @@ AC_DEFUN([PEN_SUMMARY], [
   jansson:    PEN_MODVERSION([jansson])
   check:      $pen_check (tests)
   nng:        $pen_nng (tests)
+  libxml2:    $have_libxml2 (examples/news)
   python3:    $pen_python3 (tests)"
   pen_summary_c=`AS_ECHO(["$pen_summary"]) | sed 's/\\\\/\\\\\\\\/g; s/"/\\\\"/g; s/^  //; s/$/\\\\n/' | tr -d '\n'`
   AC_DEFINE_UNQUOTED([PEN_CONFIGURE_SUMMARY], ["$pen_summary_c"],

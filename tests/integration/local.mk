@@ -15,6 +15,7 @@ integration_tests = \
 	%reldir%/man-api \
 	%reldir%/man-lint \
 	%reldir%/man-options \
+	%reldir%/programs \
 	%reldir%/readme \
 	%reldir%/service \
 	%reldir%/service-calls \
