@@ -7,3 +7,7 @@ bench_programs += %reldir%/handoff %reldir%/jobs %reldir%/queue
 %canon_reldir%_handoff_SOURCES = %reldir%/handoff.c %reldir%/kit.h
 %canon_reldir%_handoff_LDADD = $(LDADD) -lm
 %canon_reldir%_queue_SOURCES = %reldir%/queue.c %reldir%/kit.h
+
+# Scripts that run the programs of examples/ against each other. "make bench" runs them, too.
+bench_scripts = %reldir%/squares %reldir%/news %reldir%/echo
+dist_check_SCRIPTS += $(bench_scripts)
