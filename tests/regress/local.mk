@@ -8,7 +8,9 @@ regress_scripts = \
 	%reldir%/0001-too-big-waits-for-ever \
 	%reldir%/0002-closed-standard-descriptors \
 	%reldir%/0003-drain-waits-for-a-pause \
-	%reldir%/0004-results-counted-twice
+	%reldir%/0004-results-counted-twice \
+	%reldir%/0005-output-lost-in-silence \
+	%reldir%/0006-few-descriptors
 
 check_PROGRAMS += $(regress_programs)
 dist_check_SCRIPTS += $(regress_scripts)
