@@ -81,6 +81,16 @@ static uint32_t unfinished(const struct lines *l)
 
 /* ---- splitting ---- */
 
+/* Counted and told once for a line. */
+static void drop_long_line(struct lines *l)
+{
+    uint32_t left_out;
+    count_add(&l->base.too_big, 1);
+    if (log_limit_pass(&l->errors, 10, &left_out))
+        log_warning(l->base.name, "a line longer than %zu bytes is dropped (%u more not shown)",
+                    l->line_max, left_out);
+}
+
 /* The line [start, end) is complete. True when it became a frame. */
 static bool take_line(struct lines *l, uint32_t end, struct frame *ret_frame)
 {
@@ -91,7 +101,7 @@ static bool take_line(struct lines *l, uint32_t end, struct frame *ret_frame)
     if (skipped) /* Counted when it became too long. */
         return false;
     if (end - start > l->line_max) {
-        count_add(&l->base.too_big, 1);
+        drop_long_line(l);
         return false;
     }
     ret_frame->body = chunk_slice(l->chunk, start, end - start);
@@ -105,7 +115,7 @@ static void look_at_rest(struct lines *l)
     l->scan = l->chunk->used;
     if (!l->skipping && unfinished(l) > l->line_max) {
         l->skipping = true;
-        count_add(&l->base.too_big, 1);
+        drop_long_line(l);
     }
     if (l->skipping)
         l->start = l->chunk->used;
