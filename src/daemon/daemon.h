@@ -3,6 +3,7 @@
  * The daemon in one map: what runs, and in which state the whole is.
  *
  *   main.c     command line, configuration, exit codes
+ *   needs.c    whether there are descriptors enough to start
  *   graph.c    the parts and queues, made from the configuration
  *   drain.c    the states: running, draining, stopping, and what may be closed when
  *   signals.c  SIGTERM and SIGINT, as events of MAIN's loop
@@ -86,6 +87,11 @@ void graph_each_part(struct graph *g, const struct conf *conf,
 /* The queue of that name, or NULL. */
 struct jobq *graph_queue(const struct daemon *d, const char *name);
 struct totals graph_totals(const struct daemon *d);
+
+/* ---- needs.c ---- */
+
+/* PEN_ELIMIT, which was logged: the process may not open as many as the configuration needs. */
+int needs_check(const struct conf *conf) MUST_CHECK;
 
 /* ---- drain.c ---- */
 

@@ -6,6 +6,7 @@ penstockd_SOURCES += \
 	%reldir%/drain.c \
 	%reldir%/graph.c \
 	%reldir%/main.c \
+	%reldir%/needs.c \
 	%reldir%/options.c %reldir%/options.h \
 	%reldir%/signals.c \
 	%reldir%/status.c \

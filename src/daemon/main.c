@@ -33,18 +33,18 @@ static int dump_only(const char *file)
         return r == PEN_ENOMEM ? EXIT_INTERNAL : EXIT_BAD_CONFIG;
     r = conf_dump(conf, stdout);
     conf_free(&conf);
-    if (r < 0 || fflush(stdout) != 0) {
-        fprintf(stderr, "penstockd: the dump could not be written\n");
-        return EXIT_INTERNAL;
-    }
-    return EXIT_OK;
+    return r < 0 ? EXIT_INTERNAL : EXIT_OK;
 }
 
 /* Sockets, programs and threads; then the service manager is told. */
 static int boot(struct daemon *d, int *ret_code)
 {
+    *ret_code = EXIT_CANNOT_START;
+    int r = needs_check(d->conf);
+    if (r < 0)
+        return r;
     *ret_code = EXIT_INTERNAL;
-    int r = pen_loop_new(&(struct pen_loop_options){ .name = "main" }, &d->main);
+    r = pen_loop_new(&(struct pen_loop_options){ .name = "main" }, &d->main);
     if (r == 0)
         r = signals_open(d);
     if (r < 0) {
@@ -108,6 +108,28 @@ static int load_and_run(const struct daemon_options *options)
     return code;
 }
 
+static int act(const struct daemon_options *options)
+{
+    switch (options->action) {
+    case ACTION_HELP:
+        daemon_options_print_help();
+        break;
+    case ACTION_VERSION:
+    case ACTION_SUMMARY:
+        printf("penstockd (Penstock) %s\n", pen_version());
+        if (options->action == ACTION_SUMMARY)
+            fputs(PEN_CONFIGURE_SUMMARY, stdout);
+        break;
+    case ACTION_CHECK:
+        return check_only(options->config);
+    case ACTION_DUMP:
+        return dump_only(options->config);
+    case ACTION_RUN:
+        return load_and_run(options);
+    }
+    return EXIT_OK;
+}
+
 int main(int argc, char **argv)
 {
     struct daemon_options options;
@@ -115,22 +137,10 @@ int main(int argc, char **argv)
         return EXIT_INTERNAL;
     if (!daemon_options_parse(argc, argv, &options))
         return EXIT_BAD_USAGE;
-    switch (options.action) {
-    case ACTION_HELP:
-        daemon_options_print_help();
-        return EXIT_OK;
-    case ACTION_VERSION:
-    case ACTION_SUMMARY:
-        printf("penstockd (Penstock) %s\n", pen_version());
-        if (options.action == ACTION_SUMMARY)
-            fputs(PEN_CONFIGURE_SUMMARY, stdout);
-        return EXIT_OK;
-    case ACTION_CHECK:
-        return check_only(options.config);
-    case ACTION_DUMP:
-        return dump_only(options.config);
-    case ACTION_RUN:
-        break;
+    int code = act(&options);
+    if (fflush(stdout) == EOF || ferror(stdout)) {
+        fprintf(stderr, "penstockd: standard output could not be written\n");
+        return EXIT_INTERNAL;
     }
-    return load_and_run(&options);
+    return code;
 }

@@ -6,6 +6,7 @@ libpen_la_SOURCES += \
 	%reldir%/env.c %reldir%/env.h \
 	%reldir%/forkserver.c %reldir%/forkserver.h \
 	%reldir%/forkserver_main.c %reldir%/forkserver_wire.h \
+	%reldir%/fdlimit.c %reldir%/fdlimit.h \
 	%reldir%/notify.c %reldir%/notify.h \
 	%reldir%/proc.c %reldir%/proc.h \
 	%reldir%/stack.c %reldir%/stack.h \
