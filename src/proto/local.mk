@@ -4,4 +4,5 @@ libparts_la_SOURCES += \
 	%reldir%/base64.c %reldir%/base64.h \
 	%reldir%/control.c %reldir%/control.h \
 	%reldir%/json.c %reldir%/json.h \
-	%reldir%/json_value.c %reldir%/json_value.h
+	%reldir%/json_value.c %reldir%/json_value.h \
+	%reldir%/sp.c %reldir%/sp.h

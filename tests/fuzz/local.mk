@@ -27,6 +27,10 @@ fuzz_targets += %reldir%/fuzz_json.fuzz
 %canon_reldir%_fuzz_json_fuzz_SOURCES = %reldir%/fuzz_json.c $(fuzz_main)
 %canon_reldir%_fuzz_json_fuzz_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 
+fuzz_targets += %reldir%/fuzz_sp.fuzz
+%canon_reldir%_fuzz_sp_fuzz_SOURCES = %reldir%/fuzz_sp.c $(fuzz_main)
+%canon_reldir%_fuzz_sp_fuzz_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+
 check_PROGRAMS += $(fuzz_targets)
 TESTS += $(fuzz_targets)
 TEST_EXTENSIONS += .fuzz

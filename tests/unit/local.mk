@@ -12,6 +12,7 @@ unit_tests += %reldir%/test_conf
 unit_tests += %reldir%/test_broker %reldir%/test_loop
 unit_tests += %reldir%/test_json %reldir%/test_control
 unit_tests += %reldir%/test_log %reldir%/test_proc %reldir%/test_handler %reldir%/test_worker_proto %reldir%/test_isopool
+unit_tests += %reldir%/test_sp
 unit_tests += %reldir%/test_endpoint_nn %reldir%/test_lines
 %canon_reldir%_test_endpoint_nn_SOURCES = %reldir%/test_endpoint_nn.c %reldir%/endpoint_fixture.h
 %canon_reldir%_test_lines_SOURCES = %reldir%/test_lines.c %reldir%/endpoint_fixture.h
