@@ -128,7 +128,7 @@ static void expire(struct pen_deadline *d)
 
 static void timer_turn(struct pen_loop *loop, void *arg, int status)
 {
-    (void)loop;
+    loop_assert_here(loop);
     struct pen_deadline *d = arg;
     if (status < 0)
         return; /* close_turn() follows. */
@@ -173,6 +173,7 @@ static void let_go(struct pen_deadline *d, struct pen_loop *loop)
 
 static void sync_turn(struct pen_loop *loop, void *arg, int status)
 {
+    loop_assert_here(loop);
     struct pen_deadline *d = arg;
     lock_take(&d->tree->lock);
     d->sync_due = false;
@@ -189,7 +190,7 @@ static void sync_turn(struct pen_loop *loop, void *arg, int status)
 
 static void close_turn(struct pen_loop *loop, void *arg, int status)
 {
-    (void)loop;
+    loop_assert_here(loop);
     (void)status;
     struct pen_deadline *d = arg;
     lock_take(&d->tree->lock);

@@ -321,7 +321,7 @@ int pen_future_error(const struct pen_future *f)
 /* On the loop: the future is done, or (PEN_ECLOSED) the loop is freed first. */
 static void run_done_call(struct pen_loop *loop, void *arg, int status)
 {
-    (void)loop;
+    loop_assert_here(loop);
     (void)status;
     struct done_call *call = arg;
     lock_take(&call->future->lock);

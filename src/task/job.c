@@ -40,7 +40,7 @@ static struct loop_job *loop_job_of(struct pen_job *job)
 /* The name of the job whose function runs on this thread, for stall reports; an eager job runs inside another. */
 static _Thread_local const char *running;
 
-static const char *set_running(const struct loop_job *j, const char *name)
+static const char *set_running(const struct loop_job *j, const char *name) ON_LOOP
 {
     const char *before = running;
     running = name;
@@ -68,7 +68,7 @@ static void finish(struct loop_job *j, int error, void *result)
     j->finished = true;
 }
 
-static void call_on_cancel(struct loop_job *j)
+static void call_on_cancel(struct loop_job *j) ON_LOOP
 {
     if (j->finished || j->on_cancel == NULL)
         return;
@@ -82,7 +82,7 @@ static void call_on_cancel(struct loop_job *j)
 /* The loop is freed under a pending job. */
 static void close_turn(struct pen_loop *loop, void *arg, int status)
 {
-    (void)loop;
+    loop_assert_here(loop);
     struct loop_job *j = arg;
     j->pending = false; /* The promise has been used. */
     call_on_cancel(j);
@@ -93,7 +93,7 @@ static void close_turn(struct pen_loop *loop, void *arg, int status)
 
 /* ---- the job's turn ---- */
 
-static void run(struct loop_job *j)
+static void run(struct loop_job *j) ON_LOOP
 {
     void *result = NULL;
     const char *before = set_running(j, future_name(j->job.future));
@@ -113,7 +113,7 @@ static void run(struct loop_job *j)
 
 static void job_turn(struct pen_loop *loop, void *arg, int status)
 {
-    (void)loop;
+    loop_assert_here(loop);
     struct loop_job *j = arg;
     if (!future_begin(j->job.future))
         j->finished = true; /* It was cancelled before. */
@@ -136,7 +136,7 @@ static void ask_on_loop(struct pen_future *f, void *arg)
 
 static void cancel_turn(struct pen_loop *loop, void *arg, int status)
 {
-    (void)loop;
+    loop_assert_here(loop);
     (void)status;
     struct loop_job *j = arg;
     j->cancel_due = false;

@@ -193,6 +193,17 @@ static int submit(struct round *round, struct record *r, uint64_t where, struct 
     }
 }
 
+/* A deadline that is moved, freed while its loop is just looking at it, or kept until the end of the round. */
+static int limit(struct record *r, uint64_t *random, pen_mono_t soon)
+{
+    int error = pen_deadline_new(r->round->other, NULL, PEN_NEVER, r->future, &r->deadline);
+    if (error == 0)
+        error = pen_deadline_reschedule(r->deadline, soon);
+    if (random_below(random, 2) == 1)
+        pen_deadline_free(&r->deadline);
+    return error;
+}
+
 /* What one does with a future. */
 static void use(struct record *r, uint64_t *random)
 {
@@ -207,7 +218,7 @@ static void use(struct record *r, uint64_t *random)
         error = pen_future_get_or_cancel(r->future, soon, NULL);
         break;
     case 2:
-        error = pen_deadline_new(round->other, NULL, soon, r->future, &r->deadline);
+        error = limit(r, random, soon);
         break;
     case 3:
         error = pen_group_reschedule(round->group, soon);

@@ -496,7 +496,7 @@ END_TEST
 
 static const char *running_name(void)
 {
-    struct loop_view view;
+    static struct loop_view view;
     loop_look(loop, clock_mono(), &view);
     return view.running;
 }
