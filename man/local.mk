@@ -6,6 +6,7 @@ dist_man_MANS += \
 	%reldir%/pen_future.3 \
 	%reldir%/pen_group.3 \
 	%reldir%/pen_histogram.3 \
+	%reldir%/pen_isopool.3 \
 	%reldir%/pen_libevent.3 \
 	%reldir%/pen_loop.3 \
 	%reldir%/pen_pool.3 \

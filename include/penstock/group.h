@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * pen_group: structured concurrency. Members are jobs on loops and pools, any future, and other groups; the group ends when
+ * pen_group: structured concurrency. Members are jobs on loops and pools, requests to isolated pools, any
+ * future, and other groups; the group ends when
  * all members have. The rules are those of Python's asyncio.TaskGroup: the first failure (not a cancellation) cancels
  * the others, everybody is waited for, and all errors are kept.
  *
@@ -13,6 +14,7 @@
 #define PENSTOCK_GROUP_H
 
 #include <penstock/future.h>
+#include <penstock/isopool.h>
 #include <penstock/pool.h>
 
 #ifdef __cplusplus
@@ -44,6 +46,12 @@ PEN_API int pen_group_loop_submit(struct pen_group *group, struct pen_loop *loop
                                   void *arg, struct pen_future **ret_future) PEN_MUST_CHECK;
 PEN_API int pen_group_pool_submit(struct pen_group *group, struct pen_pool *pool, pen_job_fn fn,
                                   void *arg, struct pen_future **ret_future) PEN_MUST_CHECK;
+
+/* Submit a request to isolated workers, and make it a member. Otherwise as above, with the errors of
+ * pen_isopool_submit(). Since 0.2. */
+PEN_API int pen_group_iso_submit(struct pen_group *group, struct pen_isopool *pool,
+                                 const void *request, size_t bytes, struct pen_future **ret_future)
+    PEN_MUST_CHECK;
 
 /* Make a future that exists a member, done or not: the group keeps it until it is done and may cancel it. Any thread; does
  * not block. PEN_ESHUTDOWN, PEN_ENOMEM: it is not a member. Since 0.2. */

@@ -55,8 +55,8 @@ struct pen_isopool_options {
     void *arg;
 };
 
-/* Fork the server for worker functions. To be called once, early, while the process has one thread; later calls do
- * nothing. It is no child of the process, keeps no descriptor but standard error, and ends with the process. Blocks for a
+/* Fork the server for worker functions. To be called once, early but after the process has become a daemon, while it has
+ * one thread; later calls do nothing. It is no child of the process, keeps no descriptor but standard error, and ends with the process. Blocks for a
  * fork. PEN_EBUSY: the process has threads already; a negated errno. Since 0.2. */
 PEN_API int pen_isopool_prefork(void) PEN_MUST_CHECK;
 

@@ -314,6 +314,18 @@ int pen_group_pool_submit(struct pen_group *g, struct pen_pool *pool, pen_job_fn
     return group_settle(m, r, f, ret_future);
 }
 
+int pen_group_iso_submit(struct pen_group *g, struct pen_isopool *pool, const void *request,
+                         size_t bytes, struct pen_future **ret_future)
+{
+    struct group_member *m;
+    struct pen_future *f = NULL;
+    int r = group_reserve(g, &m);
+    if (r < 0)
+        return r;
+    r = pen_isopool_submit(pool, request, bytes, &f);
+    return group_settle(m, r, f, ret_future);
+}
+
 int pen_group_add(struct pen_group *g, struct pen_future *future)
 {
     struct group_member *m;

@@ -15,7 +15,7 @@ libpen_la_SOURCES += \
 libpen_la_SOURCES += \
 	%reldir%/crew.c %reldir%/crew.h \
 	%reldir%/isopool.c \
-	%reldir%/lines.c %reldir%/lines.h \
 	%reldir%/worker.c %reldir%/worker.h \
 	%reldir%/worker_fn.c %reldir%/worker_fn.h \
+	%reldir%/worker_lines.c %reldir%/worker_lines.h \
 	%reldir%/worker_proto.c %reldir%/worker_proto.h

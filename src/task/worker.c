@@ -417,7 +417,7 @@ static ssize_t read_err(struct worker *w)
         n = read(w->proc.fd_err, chunk, sizeof chunk);
     while (n < 0 && errno == EINTR);
     if (n > 0)
-        lines_feed(&w->lines, chunk, (size_t)n, tell_line, w);
+        worker_lines_feed(&w->lines, chunk, (size_t)n, tell_line, w);
     return n < 0 && errno == EAGAIN ? -EAGAIN : n < 0 ? 0 : n;
 }
 
@@ -434,7 +434,7 @@ static void last_words(struct worker *w)
 {
     for (int left = w->proc.fd_err >= 0 ? ERR_READS_AT_END : 0; left > 0 && read_err(w) > 0; left--) {
     }
-    lines_end(&w->lines, tell_line, w);
+    worker_lines_end(&w->lines, tell_line, w);
     if (w->crew->events->on_end != NULL)
         w->crew->events->on_end(w, w->crew->arg);
 }

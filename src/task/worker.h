@@ -15,7 +15,7 @@
 #include "base/units.h"
 #include "loop/io.h"
 #include "plat/proc.h"
-#include "task/lines.h"
+#include "task/worker_lines.h"
 #include "task/worker_proto.h"
 
 enum worker_state {
@@ -49,7 +49,7 @@ struct worker {
     bool blameless;               /* we end it for no fault of its own: no pause */
     struct buf buf;               /* of the answer, as far as it has come */
     struct worker_answer answer;
-    struct lines lines; /* of its standard error */
+    struct worker_lines lines; /* of its standard error */
 };
 
 void worker_init(struct worker *w, struct crew *crew, unsigned index);

@@ -20,6 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <penstock/group.h>
 #include <penstock/queue.h>
 
 #include "plat/thread.h"
@@ -676,6 +677,31 @@ START_TEST(cancels_at_any_moment)
 }
 END_TEST
 
+/* The first failure of a member ends the others, those that run as well. */
+START_TEST(requests_are_members_of_a_group)
+{
+    struct pen_group *group;
+    const char *name = NULL;
+    listen_to_stderr();
+    rig.options.workers = 2;
+    rig.options.name = "parser";
+    open_pool(FUNCTION);
+    ck_assert_int_eq(pen_group_new(NULL, &group), 0);
+    for (int i = 0; i < 2; i++)
+        ck_assert_int_eq(pen_group_iso_submit(group, rig.pool, i ? "refuse" : "hang", i ? 6 : 4,
+                                              &rig.futures[rig.count++]),
+                         0);
+    (void)hear("hanging");
+    ck_assert_int_eq(pen_group_wait(group, soon()), PEN_ENOENT);
+    ck_assert_uint_eq(pen_group_errors_count(group), 1);
+    ck_assert_int_eq(pen_group_error_at(group, 0, &name), PEN_ENOENT);
+    ck_assert_str_eq(name, "parser");
+    assert_failed(0, PEN_ECANCELED);
+    pen_group_free(&group);
+    finish();
+}
+END_TEST
+
 /* ---- the end ---- */
 
 START_TEST(a_graceful_shutdown_answers_what_waits)
@@ -991,6 +1017,7 @@ static TCase *endings(void)
     tcase_add_test(t, a_waiting_request_is_cancelled_at_once);
     tcase_add_test(t, a_running_request_is_cancelled_with_its_worker);
     tcase_add_loop_test(t, cancels_at_any_moment, 0, KINDS);
+    tcase_add_test(t, requests_are_members_of_a_group);
     tcase_add_loop_test(t, a_graceful_shutdown_answers_what_waits, 0, KINDS);
     tcase_add_test(t, a_shutdown_with_cancel_ends_everything);
     tcase_add_loop_test(t, a_pool_is_freed_at_any_moment, 0, 20);

@@ -5,8 +5,8 @@
  *
  * One thread at a time.
  */
-#ifndef TASK_LINES_H
-#define TASK_LINES_H
+#ifndef TASK_WORKER_LINES_H
+#define TASK_WORKER_LINES_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -14,17 +14,18 @@
 #include "base/limits.h"
 
 /* Zeroed before use. */
-struct lines {
+struct worker_lines {
     size_t bytes;
     bool skip;                                      /* the rest of a line that was cut */
     char line[LIMIT_HANDLER_STDERR_LINE_BYTES + 1]; /* the one that is not finished */
 };
 
 /* A line, without its newline and with a NUL behind it; a NUL inside has become a blank. */
-typedef void (*lines_fn)(const char *line, size_t bytes, void *arg);
+typedef void (*worker_lines_fn)(const char *line, size_t bytes, void *arg);
 
-void lines_feed(struct lines *l, const char *data, size_t n, lines_fn fn, void *arg);
+void worker_lines_feed(struct worker_lines *l, const char *data, size_t n, worker_lines_fn fn,
+                       void *arg);
 /* Nothing more comes: tell a line that was left unfinished, and begin anew. */
-void lines_end(struct lines *l, lines_fn fn, void *arg);
+void worker_lines_end(struct worker_lines *l, worker_lines_fn fn, void *arg);
 
 #endif

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "task/lines.h"
+#include "task/worker_lines.h"
 
 #include <string.h>
 
-static void tell(struct lines *l, lines_fn fn, void *arg)
+static void tell(struct worker_lines *l, worker_lines_fn fn, void *arg)
 {
     size_t bytes = l->bytes;
     l->line[bytes] = '\0';
@@ -12,7 +12,7 @@ static void tell(struct lines *l, lines_fn fn, void *arg)
 }
 
 /* A piece without a newline. True: the line is full, and more of it came. */
-static bool add(struct lines *l, const char *data, size_t n)
+static bool add(struct worker_lines *l, const char *data, size_t n)
 {
     size_t room = LIMIT_HANDLER_STDERR_LINE_BYTES - l->bytes;
     for (size_t i = 0; i < n && i < room; i++)
@@ -20,7 +20,8 @@ static bool add(struct lines *l, const char *data, size_t n)
     return n > room;
 }
 
-void lines_feed(struct lines *l, const char *data, size_t n, lines_fn fn, void *arg)
+void worker_lines_feed(struct worker_lines *l, const char *data, size_t n, worker_lines_fn fn,
+                       void *arg)
 {
     const char *end = data + n;
     while (data < end) {
@@ -34,7 +35,7 @@ void lines_feed(struct lines *l, const char *data, size_t n, lines_fn fn, void *
     }
 }
 
-void lines_end(struct lines *l, lines_fn fn, void *arg)
+void worker_lines_end(struct worker_lines *l, worker_lines_fn fn, void *arg)
 {
     if (l->bytes > 0)
         tell(l, fn, arg);
