@@ -363,7 +363,8 @@ int main(void)
     TCase *c = tcase_create("watch");
     tcase_set_timeout(c, 120);
     tcase_add_test(c, a_callback_that_computes_is_told_while_it_does);
-    tcase_add_test(c, a_stall_of_300_ms_is_told_before_it_ends_by_default);
+    if (getenv("PENSTOCK_LONG") != NULL) /* It asserts a time, which a busy machine may not keep. */
+        tcase_add_test(c, a_stall_of_300_ms_is_told_before_it_ends_by_default);
     tcase_add_test(c, a_callback_that_blocks_is_told_with_little_cpu_time);
     tcase_add_test(c, a_stall_is_told_again_when_it_has_doubled);
     tcase_add_test(c, what_runs_is_named);
