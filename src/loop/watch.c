@@ -123,8 +123,9 @@ static void remember(struct watch_eye *eye, uint64_t beat, const struct look *k,
     struct thread_usage u = { 0 };
     if (thread_usage(thread_id, &u) < 0)
         beat = 0;
+    span_t next = beat == eye->beat ? eye->next : k->watch->options.slow;
     *eye = (struct watch_eye){
-        .beat = beat, .seen = k->now, .cpu = u.cpu, .waited = u.waited, .next = k->watch->options.slow
+        .beat = beat, .seen = k->now, .cpu = u.cpu, .waited = u.waited, .next = next
     };
 }
 

@@ -19,7 +19,9 @@
 
 #include "base/check.h"
 #include "base/count.h"
+#include "base/str.h"
 #include "loop/io.h"
+#include "plat/clock.h"
 #include "sync/lock.h"
 #include "sync/waiters.h"
 
@@ -34,10 +36,15 @@ struct pen_future {
     /* fixed after init */
     const char *name;
     void (*destroy_result)(void *result);
+    struct listed listed;
+    mono_t made;
+    bool is_group;
+    const char *home;      /* NULL: nowhere in particular */
     struct pen_loop *loop; /* that runs the job; alive while the future is not done; NULL: none */
     /* atomic */
     struct refs refs;
     struct count cancel_asked; /* written under the lock, read by anybody */
+    struct count waits_for;    /* the address of what the job's thread waits for, written there */
     /* lock: this one */
     struct lock lock;
     enum pen_future_state state;
@@ -77,13 +84,32 @@ int future_new(const struct pen_job_options *options, struct pen_future **ret_fu
     waiters_init(&f->waiters);
     list_init(&f->calls);
     list_init(&f->hooks);
+    f->made = clock_mono();
+    listed_add(LISTED_FUTURE, &f->listed);
     *ret_future = f;
     return 0;
 }
 
 void future_set_loop(struct pen_future *f, struct pen_loop *loop)
 {
+    lock_take(&f->lock);
     f->loop = loop;
+    lock_drop(&f->lock);
+}
+
+/* The lock is for snapshots, which see the future already. */
+void future_set_home(struct pen_future *f, const char *home)
+{
+    lock_take(&f->lock);
+    f->home = home;
+    lock_drop(&f->lock);
+}
+
+void future_set_group(struct pen_future *f)
+{
+    lock_take(&f->lock);
+    f->is_group = true;
+    lock_drop(&f->lock);
 }
 
 static void destroy_result(const struct pen_future *f, void *result)
@@ -105,6 +131,7 @@ void pen_future_unref(struct pen_future **future)
     if (f == NULL || !refs_drop(&f->refs, 1))
         return;
     check(f->state == PEN_FUTURE_DONE && list_empty(&f->calls) && list_empty(&f->hooks));
+    listed_remove(LISTED_FUTURE, &f->listed);
     destroy_result(f, f->result);
     lock_fini(&f->lock);
     free(f);
@@ -176,6 +203,7 @@ void future_complete(struct pen_future *f, int error, void *result)
 void future_discard(struct pen_future *f)
 {
     check(f->state == PEN_FUTURE_PENDING && list_empty(&f->calls) && list_empty(&f->hooks));
+    listed_remove(LISTED_FUTURE, &f->listed);
     lock_fini(&f->lock);
     free(f);
 }
@@ -230,6 +258,40 @@ void future_on_cancel(struct pen_future *f, void (*fn)(struct pen_future *f, voi
 /* ---- asking ---- */
 
 /* Sleep until it is done or the deadline has passed. */
+/* ---- seen from outside ---- */
+
+/* The job that the calling thread is inside of. */
+static _Thread_local struct pen_future *job_here;
+
+struct pen_future *future_enter(struct pen_future *f)
+{
+    struct pen_future *before = job_here;
+    job_here = f;
+    return before;
+}
+
+bool future_look(struct listed *listed, struct future_view *ret_view)
+{
+    struct pen_future *f = CONTAINER_OF(listed, struct pen_future, listed);
+    lock_take(&f->lock);
+    bool lives = f->state != PEN_FUTURE_DONE;
+    if (lives) { /* Only then are its name and its loop sure to be there. */
+        const char *home = f->loop != NULL ? pen_loop_name(f->loop) : f->home;
+        *ret_view = (struct future_view){
+            .at = f,
+            .waits_for = (const void *)(uintptr_t)count_read(&f->waits_for),
+            .state = f->state,
+            .made = f->made,
+            .awaited = f->waiters.parked_count > 0,
+            .is_group = f->is_group,
+        };
+        (void)str_copy(ret_view->name, sizeof ret_view->name, f->name);
+        (void)str_copy(ret_view->home, sizeof ret_view->home, home != NULL ? home : "");
+    }
+    lock_drop(&f->lock);
+    return lives;
+}
+
 static int await_done(struct pen_future *f, pen_mono_t deadline) LOCKED(&f->lock)
 {
     if (f->state == PEN_FUTURE_DONE)
@@ -242,7 +304,11 @@ static int await_done(struct pen_future *f, pen_mono_t deadline) LOCKED(&f->lock
     waiter_init(&w, NULL);
     waiters_park(&f->waiters, &w, false);
     lock_drop(&f->lock);
+    if (job_here != NULL)
+        count_set(&job_here->waits_for, (uint64_t)(uintptr_t)f);
     (void)waiter_sleep(&w, deadline);
+    if (job_here != NULL)
+        count_set(&job_here->waits_for, 0);
     lock_take(&f->lock);
     (void)waiters_leave(&f->waiters, &w);
     return f->state == PEN_FUTURE_DONE ? 0 : PEN_ETIMEOUT;

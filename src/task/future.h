@@ -18,6 +18,8 @@
 #include "base/err.h"
 #include "base/list.h"
 #include "base/roles.h"
+#include "base/units.h"
+#include "task/snapshot.h"
 
 /* options may be NULL. PEN_ENOMEM. */
 int future_new(const struct pen_job_options *options, struct pen_future **ret_future) MUST_CHECK;
@@ -27,6 +29,29 @@ void future_discard(struct pen_future *f);
 
 /* The loop that runs the job: pen_future_get() refuses to wait there. Before anybody else has the future. */
 void future_set_loop(struct pen_future *f, struct pen_loop *loop);
+
+/* Where the job runs otherwise, for people: a text that lives until the future is done, such as its pool's name. Before anybody
+ * else has the future. */
+void future_set_home(struct pen_future *f, const char *home);
+
+/* The future is a group's end, and no job. Before anybody else has it. */
+void future_set_group(struct pen_future *f);
+
+/* This thread is inside the job of f from now on, NULL: of none; returns what was before. What the thread waits for
+ * meanwhile is what the job waits for. */
+struct pen_future *future_enter(struct pen_future *f);
+
+/* For snapshots. Addresses are only compared. */
+struct future_view {
+    const void *at, *waits_for; /* waits_for: a future's address, NULL: for none */
+    char name[48], home[32];
+    enum pen_future_state state;
+    mono_t made;
+    bool awaited, is_group; /* awaited: a thread waits for it */
+};
+
+/* False: it is done. Under the lock of its list, so it is not freed meanwhile. */
+bool future_look(struct listed *listed, struct future_view *ret_view) MUST_CHECK ANY_THREAD;
 
 bool future_begin(struct pen_future *f) MUST_CHECK ANY_THREAD;
 

@@ -41,6 +41,7 @@ static const bool legal_moves[GROUP_STATES][GROUP_STATES] = {
 };
 
 struct pen_group {
+    struct listed listed;
     /* fixed after init */
     struct pen_job_options job;
     struct pen_future *end;
@@ -88,6 +89,7 @@ static void unref(struct pen_group *g)
     if (!refs_drop(&g->refs, 1))
         return;
     check(g->state == GROUP_ENDED && g->present == 0);
+    listed_remove(LISTED_GROUP, &g->listed);
     struct list *node;
     while ((node = list_take_front(&g->failed)) != NULL)
         member_free(CONTAINER_OF(node, struct group_member, node));
@@ -462,10 +464,23 @@ static int open_end(struct pen_group *g, const char *name)
     int r = future_new(&end, &g->end);
     if (r < 0)
         return r;
+    future_set_group(g->end);
     check(future_begin(g->end));
     struct pen_future *second = g->end; /* One reference will do. */
     pen_future_unref(&second);
     return 0;
+}
+
+void group_look(struct listed *listed, void (*fn)(const void *end, const void *member, void *arg),
+                void *arg)
+{
+    struct pen_group *g = CONTAINER_OF(listed, struct pen_group, listed);
+    lock_take(&g->lock);
+    LIST_EACH(node, &g->members)
+        fn(g->end, CONTAINER_OF(node, struct group_member, node)->future, arg);
+    LIST_EACH(node, &g->asked)
+        fn(g->end, CONTAINER_OF(node, struct group_member, node)->future, arg);
+    lock_drop(&g->lock);
 }
 
 static int join_parent(struct pen_group *g, struct pen_group *parent)
@@ -502,6 +517,7 @@ int pen_group_new(const struct pen_group_options *options, struct pen_group **re
     list_init(&g->failed);
     if (o->job != NULL)
         g->job = *o->job;
+    listed_add(LISTED_GROUP, &g->listed);
     r = open_deadline(g, o);
     if (r == 0)
         r = join_parent(g, o->parent);

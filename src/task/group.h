@@ -10,6 +10,7 @@
 
 #include "base/err.h"
 #include "base/roles.h"
+#include "task/snapshot.h"
 
 struct group_member;
 
@@ -26,6 +27,11 @@ void group_give_back(struct group_member *m) ANY_THREAD;
  * (ret_future NULL: drop it). Returns r. */
 int group_settle(struct group_member *m, int r, struct pen_future *f, struct pen_future **ret_future)
     MUST_CHECK ANY_THREAD;
+
+/* Calls fn for each member that is there, with the addresses of the group's end and of the member's future, which are
+ * only to be compared. Under the lock of its list. */
+void group_look(struct listed *listed, void (*fn)(const void *end, const void *member, void *arg),
+                void *arg) ANY_THREAD;
 
 /* The options for the group's jobs. */
 const struct pen_job_options *group_job_options(const struct pen_group *g) ANY_THREAD;

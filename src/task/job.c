@@ -37,15 +37,11 @@ static struct loop_job *loop_job_of(struct pen_job *job)
     return CONTAINER_OF(job, struct loop_job, job);
 }
 
-/* The name of the job whose function runs on this thread, for stall reports; an eager job runs inside another. */
-static _Thread_local const char *running;
-
-static const char *set_running(const struct loop_job *j, const char *name) ON_LOOP
+/* From here on this thread is inside that job, for those who look; an eager job runs inside another. NULL: in none. */
+static struct pen_future *enter(const struct loop_job *j, struct pen_future *f) ON_LOOP
 {
-    const char *before = running;
-    running = name;
-    loop_set_running(j->job.loop, name, 0);
-    return before;
+    loop_set_running(j->job.loop, f != NULL ? future_name(f) : NULL, 0);
+    return future_enter(f);
 }
 
 /* ---- the end ---- */
@@ -72,11 +68,11 @@ static void call_on_cancel(struct loop_job *j) ON_LOOP
 {
     if (j->finished || j->on_cancel == NULL)
         return;
-    const char *before = set_running(j, future_name(j->job.future));
+    struct pen_future *outer = enter(j, j->job.future);
     j->inside++;
     j->on_cancel(&j->job, j->on_cancel_arg);
     j->inside--;
-    (void)set_running(j, before);
+    (void)enter(j, outer);
 }
 
 /* The loop is freed under a pending job. */
@@ -96,11 +92,11 @@ static void close_turn(struct pen_loop *loop, void *arg, int status)
 static void run(struct loop_job *j) ON_LOOP
 {
     void *result = NULL;
-    const char *before = set_running(j, future_name(j->job.future));
+    struct pen_future *outer = enter(j, j->job.future);
     j->inside++;
     int r = j->job.fn(&j->job, j->job.arg, &result);
     j->inside--;
-    (void)set_running(j, before);
+    (void)enter(j, outer);
     if (j->finished)
         return;
     if (r == PEN_PENDING) {

@@ -9,7 +9,8 @@ libpen_la_SOURCES += \
 	%reldir%/map.c \
 	%reldir%/pool.c %reldir%/pool.h \
 	%reldir%/queue.c %reldir%/queue.h \
-	%reldir%/queue_loop.c
+	%reldir%/queue_loop.c \
+	%reldir%/snapshot.c %reldir%/snapshot.h
 
 # Worker processes.
 libpen_la_SOURCES += \

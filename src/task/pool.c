@@ -65,6 +65,7 @@ struct worker {
 };
 
 struct pen_pool {
+    struct listed listed;
     /* fixed after init */
     char name[POOL_NAME_BYTES];
     uint32_t threads_max;
@@ -114,6 +115,7 @@ static int pool_job_new(struct pen_pool *p, const struct pen_job *like,
         free(j);
         return r;
     }
+    future_set_home(j->job.future, p->name);
     j->pool = p;
     j->submitted = clock_mono();
     *ret_job = j;
@@ -171,7 +173,9 @@ static int call_job(struct worker *w, struct pool_job *j, void **ret_result)
 {
     mono_t begun = clock_mono();
     histogram_add(&w->queue_wait, mono_since(begun, j->submitted));
+    struct pen_future *outer = future_enter(j->job.future);
     int r = j->job.fn(&j->job, j->job.arg, ret_result);
+    (void)future_enter(outer);
     histogram_add(&w->run_time, mono_since(clock_mono(), begun));
     return r > 0 ? PEN_EINVAL : r;
 }
@@ -397,6 +401,7 @@ void pen_pool_free(struct pen_pool **pool)
     if (p == NULL)
         return;
     check(pen_pool_shutdown(p, true, PEN_NEVER, NULL) == 0);
+    listed_remove(LISTED_POOL, &p->listed);
     destroy(p);
     *pool = NULL;
 }
@@ -451,11 +456,25 @@ int pen_pool_new(const struct pen_pool_options *options, struct pen_pool **ret_p
         destroy(p);
         return r;
     }
+    listed_add(LISTED_POOL, &p->listed);
     *ret_pool = p;
     return 0;
 }
 
 /* ---- statistics ---- */
+
+void pool_look(struct listed *listed, struct pool_view *ret_view)
+{
+    struct pen_pool *p = CONTAINER_OF(listed, struct pen_pool, listed);
+    struct pen_pool_stats s;
+    pen_pool_stats(p, &s);
+    *ret_view = (struct pool_view){ .name = p->name,
+                                    .threads = s.threads,
+                                    .idle = s.idle,
+                                    .waiting = s.waiting,
+                                    .broken = s.broken,
+                                    .shut_down = s.shut_down };
+}
 
 void pen_pool_stats(struct pen_pool *p, struct pen_pool_stats *ret_stats)
 {

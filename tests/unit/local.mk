@@ -23,7 +23,7 @@ unit_tests += %reldir%/test_future %reldir%/test_pool %reldir%/test_group %reldi
 %canon_reldir%_test_group_SOURCES = %reldir%/test_group.c %reldir%/task_fixture.h
 %canon_reldir%_test_deadline_SOURCES = %reldir%/test_deadline.c %reldir%/task_fixture.h
 unit_tests += %reldir%/test_queue %reldir%/test_waiters
-unit_tests += %reldir%/test_loopgroup %reldir%/test_watch
+unit_tests += %reldir%/test_loopgroup %reldir%/test_snapshot %reldir%/test_watch
 # Its own functions are to be found in stacks.
 %canon_reldir%_test_watch_LDFLAGS = $(AM_LDFLAGS) -export-dynamic
 LONG_TESTS += %reldir%/test_watch
