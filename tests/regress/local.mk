@@ -10,7 +10,8 @@ regress_scripts = \
 	%reldir%/0003-drain-waits-for-a-pause \
 	%reldir%/0004-results-counted-twice \
 	%reldir%/0005-output-lost-in-silence \
-	%reldir%/0006-few-descriptors
+	%reldir%/0006-few-descriptors \
+	%reldir%/0007-processes-die-under-load
 
 check_PROGRAMS += $(regress_programs)
 dist_check_SCRIPTS += $(regress_scripts)

@@ -81,7 +81,6 @@ static void on_done(struct work *work, int error, struct slice result, const cha
 
 static void on_room(void *arg)
 {
-    ck_assert_uint_gt(handler_room(rig.handler), 0);
     rig.rooms++;
     if (rig.wait_for_room)
         pen_loop_stop(rig.loop);
@@ -605,6 +604,27 @@ START_TEST(room_is_told_once_it_is_back)
     ck_assert_uint_eq(rig.rooms, 0);
     wait_room();
     ck_assert_uint_eq(rig.rooms, 1);
+    finish();
+}
+END_TEST
+
+/* Otherwise its messages would be on their way already. */
+START_TEST(room_that_is_lost_is_told)
+{
+    rig.conf.processes = 2;
+    open_coproc(NULL, NULL);
+    size_t i = ask("pid");
+    ck_assert_uint_eq(handler_room(rig.handler), 2);
+    ck_assert_uint_eq(rig.rooms, 0);
+    char pid[16] = "";
+    ck_assert_uint_lt(rig.outcomes[i].result.bytes, sizeof pid);
+    memcpy(pid, rig.outcomes[i].result.at, rig.outcomes[i].result.bytes);
+    ck_assert_int_eq(kill(atoi(pid), SIGKILL), 0);
+    rig.wait_for_room = true;
+    run_loop();
+    ck_assert_uint_eq(handler_room(rig.handler), 1);
+    ck_assert_uint_eq(rig.rooms, 1);
+    rig.wait_for_room = false;
     finish();
 }
 END_TEST
@@ -1228,6 +1248,7 @@ static TCase *good_programs(void)
     tcase_add_test(t, many_processes_work_at_once);
     tcase_add_test(t, a_slow_start_is_waited_for);
     tcase_add_test(t, room_is_told_once_it_is_back);
+    tcase_add_test(t, room_that_is_lost_is_told);
     tcase_add_test(t, no_room_is_told_to_one_who_took_it_in_on_done);
     return t;
 }
