@@ -43,18 +43,18 @@ static void tell_end(struct handler *h)
 
 static void tell_room(struct handler *h) ON_LOOP
 {
-    if (handler_room(h) == 0) {
-        h->starved = true;
-    } else if (h->starved) {
-        h->starved = false;
+    unsigned room = handler_room(h);
+    bool tell = room < h->room_before || (room > 0 && h->starved);
+    h->starved = room == 0;
+    if (tell)
         h->events.on_room(h->arg);
-    }
 }
 
 void handler_enter(struct handler *h) NO_TSA
 {
     loop_assert_here(h->loop);
-    h->depth++;
+    if (h->depth++ == 0)
+        h->room_before = handler_room(h);
 }
 
 void handler_leave(struct handler *h)

@@ -35,7 +35,8 @@ struct handler_events {
      * reason, a text of at most LIMIT_ERROR_TEXT_BYTES that is borrowed for the call; result is
      * empty. May call handler_submit() and handler_close(). */
     void (*on_done)(struct work *work, int error, struct slice result, const char *reason, void *arg);
-    /* handler_room() was 0 and is not any more. Never from within handler_submit(). */
+    /* handler_room() was 0 and is not any more, or has become less by itself, as when a co-process
+     * dies: what is on its way must not exceed it. Never from within handler_submit(). */
     void (*on_room)(void *arg);
     /* handler_close() has ended: nothing is in hand, nothing will be called. May be called from
      * within handler_close(), but never from within on_done() or on_room(). May call

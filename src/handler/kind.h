@@ -29,7 +29,8 @@ struct handler {
     unsigned depth;    /* of calls into the handler that are on the stack */
     unsigned promised; /* works of handler_submit()s on the stack that are not with the kind yet */
     unsigned in_hand;
-    bool starved; /* the consumer may have seen room 0 */
+    bool starved;         /* the consumer may have seen room 0 */
+    unsigned room_before; /* at the outermost handler_enter() */
     struct post closed;
 
     /* atomic: written by the loop */
