@@ -46,6 +46,11 @@ struct pen_queue_options {
      * lock of the queue: it must be short and may not call the queue. */
     int64_t (*rank)(const void *ptr, void *arg);
     void *rank_arg;
+    /* While putters wait, the capacity is split: a thread that has put items_max divided by their number and
+     * itself (at least one item) since it last waited finds the queue full and waits behind them, even if there is
+     * room. Several loops or putters of one thread share; so may threads when there are more than 64. Without it whoever
+     * finds room takes it, which is faster, and under saturation leaves some threads far behind. */
+    bool fair;
 };
 
 /* Make a queue. options may be NULL. Any thread; does not block. PEN_EINVAL, PEN_ENOMEM: *ret_queue

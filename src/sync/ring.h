@@ -8,6 +8,7 @@
  *       order, the cursors it moved -> the getter that finds the pointer.
  *   Q2  a cursor: everything its owner did before moving it -> who reads it from the other side.
  *   Q3  ring.next: the larger ring and its first position -> the getter that has emptied this one.
+ *   Q4  a hint: a number and nothing else, so it is relaxed.
  */
 #ifndef SYNC_RING_H
 #define SYNC_RING_H
@@ -39,6 +40,21 @@ static inline void cursor_move(struct cursor *c, uint64_t at)
 static inline uint64_t cursor_seen(const struct cursor *c)
 {
     return atomic_load_explicit(&c->at, memory_order_acquire); /* A: Q2 */
+}
+
+/* A number that one side keeps under its lock, and that the other side may see late. */
+struct hint {
+    _Atomic uint64_t value; /* atomic: edge Q4 */
+};
+
+static inline void hint_give(struct hint *h, uint64_t value)
+{
+    atomic_store_explicit(&h->value, value, memory_order_relaxed); /* R: Q4 */
+}
+
+static inline uint64_t hint_seen(const struct hint *h)
+{
+    return atomic_load_explicit(&h->value, memory_order_relaxed); /* A: Q4 */
 }
 
 struct ring_slot {

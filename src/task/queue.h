@@ -14,7 +14,7 @@
 #include "sync/waiters.h"
 #include "task/order.h"
 
-enum { QUEUE_LINE_BYTES = 64 };
+enum { QUEUE_LINE_BYTES = 64, QUEUE_LANES = 64 };
 
 /* T: what putters own, and the line of getters. */
 struct put_side {
@@ -27,6 +27,7 @@ struct put_side {
     bool closed;
     struct waiters getters;
     uint64_t items_high, get_waits, get_wait_ns;
+    uint64_t *spent; /* NULL: not fair; QUEUE_LANES: the items put since a thread's last turn */
 };
 
 /* H: what getters own, and the lines of putters and joiners. */
@@ -41,6 +42,7 @@ struct take_side {
     uint64_t too_big; /* more bytes than this never fit; bytes_max, but for the moment of a resize */
     bool closed, immediate;
     struct waiters putters, joiners;
+    struct hint line; /* how many putters stand in line; read by the other side */
     uint64_t done, drained, put_waits, put_wait_ns;
 };
 
@@ -67,9 +69,16 @@ enum line {
     LINE_OVER   /* shut down: nothing will come */
 };
 
-/* Put what fits of n items. 0: all; PEN_EFULL, PEN_ETOOBIG (the next could never fit), PEN_ESHUTDOWN. */
-int queue_put_some(struct pen_queue *q, const struct pen_item *items, size_t n, size_t *ret_put)
-    MUST_CHECK;
+/* Made fair; fixed after init. */
+static inline bool queue_is_fair(const struct pen_queue *q)
+{
+    return q->put.spent != NULL;
+}
+
+/* Put what fits of n items, and in a fair queue only the caller's share while others stand in line. turn: the caller
+ * has stood there, or there was nobody. 0: all; PEN_EFULL, PEN_ETOOBIG (the next could never fit), PEN_ESHUTDOWN. */
+int queue_put_some(struct pen_queue *q, const struct pen_item *items, size_t n, bool turn,
+                   size_t *ret_put) MUST_CHECK;
 
 /* Take 1 to max items. PEN_EEMPTY, PEN_ESHUTDOWN. */
 int queue_take_some(struct pen_queue *q, struct pen_item *items, size_t max, size_t *ret_got)
@@ -82,8 +91,8 @@ enum line queue_getter_park(struct pen_queue *q, struct waiter *w, bool front) M
  * that it will take, the next getter is woken. True when a wake was under way to it. */
 bool queue_getter_leave(struct pen_queue *q, struct waiter *w, uint64_t takes, span_t slept);
 
-/* A putter that found no room for `need` bytes stands in line, unless there is room after all; LINE_RETRY leaves it
- * where it is. One that was picked goes back to the front, but not a loop's, whose post is still to come. */
+/* A putter that found no room for `need` bytes stands in line, unless there is room after all and, in a fair queue,
+ * nobody before it; LINE_RETRY leaves it where it is, and it is its turn. front: at the front, and past the others. One that was picked goes back to the front, but not a loop's, whose post is still to come. */
 enum line queue_putter_park(struct pen_queue *q, struct putter_wait *w, size_t need, bool front)
     MUST_CHECK;
 

@@ -53,6 +53,7 @@ struct pen_putter {
     struct putter_wait wait;           /* lock: queue->take.lock */
     /* owner: loop */
     bool wanting; /* a put was short: an event is owed */
+    bool turn;    /* an event has told of room, and nothing has been put since */
     bool in_line; /* stands in the line or has been picked from it */
 };
 
@@ -271,7 +272,9 @@ static void putter_turn(struct pen_loop *loop, void *arg, int status)
     p->in_line = line == LINE_WAITS;
     if (line == LINE_WAITS)
         return;
+    p->turn = line == LINE_RETRY;
     putter_event(p, line == LINE_OVER ? p->options.on_shutdown : p->options.on_room);
+    p->turn = false;
     if (!a->closed)
         queue_putter_baton(a->queue);
     reap(a);
@@ -300,9 +303,11 @@ int pen_queue_attach_putter(struct pen_queue *queue, struct pen_loop *loop,
 static int put_or_stand(struct pen_putter *p, const struct pen_item *items, size_t n, size_t *ret_put)
 {
     size_t put = 0, k;
+    bool turn = p->turn, fair = queue_is_fair(p->at.queue);
     int r;
+    p->turn = false;
     for (;;) {
-        r = queue_put_some(p->at.queue, items + put, n - put, &k);
+        r = queue_put_some(p->at.queue, items + put, n - put, turn, &k);
         put += k;
         if (r != PEN_EFULL)
             break;
@@ -310,10 +315,12 @@ static int put_or_stand(struct pen_putter *p, const struct pen_item *items, size
             p->wait.need = items[put].bytes; /* It is in no line: nobody else looks. */
             break;
         }
-        if (queue_putter_park(p->at.queue, &p->wait, items[put].bytes, p->at.calling) == LINE_WAITS) {
+        bool front = p->at.calling && (!fair || (turn && put == 0));
+        if (queue_putter_park(p->at.queue, &p->wait, items[put].bytes, front) == LINE_WAITS) {
             p->in_line = true;
             break;
         }
+        turn = true;
     }
     *ret_put = put;
     return r;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Everything at once: 8 producers and 8 consumers, threads and loops, with random bounds, kinds and deadlines, while
+ * Everything at once: 8 producers and 8 consumers, threads and loops, with random bounds, kinds and deadlines, fair or not, while
  * one of them changes the bounds, another clears, getters pause, and a shutdown comes at a random item. In half of the
  * rounds everybody waits without end and it only comes when everything has been consumed, so that nothing makes up for a
  * lost wake-up; then there are 1 to 8 on each side, and producers stop to wait until all is done. Then nobody may
@@ -324,7 +324,8 @@ static bool run_round(struct round *r)
                                        random_below(&random, 2) * (7 + random_below(&random, 60)),
                                    .destroy = destroy,
                                    .destroy_arg = r,
-                                   .rank = rank_of };
+                                   .rank = rank_of,
+                                   .fair = random_below(&random, 2) != 0 };
     check(pen_queue_new(&o, &r->q) == 0);
     bool all = r->shut_at != 0;
     r->producer_count = all ? SIDE : 1 + random_below(&random, SIDE);

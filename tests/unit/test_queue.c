@@ -21,6 +21,13 @@ static int q_make(const struct pen_queue_options *options, void **ret_queue)
     return r;
 }
 
+static int q_make_fair(const struct pen_queue_options *options, void **ret_queue)
+{
+    struct pen_queue_options fair = *options;
+    fair.fair = true;
+    return q_make(&fair, ret_queue);
+}
+
 static void q_free(void **queue)
 {
     struct pen_queue *q = *queue;
@@ -411,6 +418,89 @@ START_TEST(waits_are_counted)
 }
 END_TEST
 
+/* ---- fair ---- */
+
+/* A queue in which one putter waits with an item that is too large for the room that is left. */
+static struct pen_queue *queue_with_a_line(bool fair, struct actor *ret_large)
+{
+    struct pen_queue_options options = { .items_max = 4, .bytes_max = 10, .fair = fair };
+    struct pen_queue *q = NULL;
+    ck_assert_int_eq(pen_queue_new(&options, &q), 0);
+    ck_assert_int_eq(pen_queue_put(q, num(1), 6, PEN_NOW), 0);
+    actor_put(ret_large, q, (struct pen_item){ num(2), 8 }, far_away());
+    contract_await_putters(q, 1);
+    return q;
+}
+
+START_TEST(without_fair_whoever_finds_room_takes_it)
+{
+    struct actor large;
+    struct pen_queue *q = queue_with_a_line(false, &large);
+    for (size_t i = 3; i < 6; i++)
+        put(q, i);
+    ck_assert_int_eq(pen_queue_put(q, num(6), 1, PEN_NOW), PEN_EFULL);
+    expect(q, 1);
+    for (size_t i = 3; i < 6; i++)
+        expect(q, i);
+    ck_assert_int_eq(actor_end(&large), 0);
+    expect(q, 2);
+    pen_queue_free(&q);
+}
+END_TEST
+
+/* With one in line the share is two of four: the main thread has put one and may put one more. */
+START_TEST(with_fair_a_spent_share_waits_behind_those_in_line)
+{
+    struct actor large, small;
+    struct pen_queue *q = queue_with_a_line(true, &large);
+    put(q, 3);
+    ck_assert_int_eq(pen_queue_put(q, num(4), 1, PEN_NOW), PEN_EFULL);
+    ck_assert_int_eq(pen_queue_put(q, num(4), 1, soon()), PEN_ETIMEOUT);
+    /* A thread that has put nothing has its share. */
+    actor_put(&small, q, (struct pen_item){ num(5), 1 }, PEN_NOW);
+    ck_assert_int_eq(actor_end(&small), 0);
+    expect(q, 1);
+    expect(q, 3);
+    ck_assert_int_eq(actor_end(&large), 0);
+    expect(q, 5);
+    expect(q, 2);
+    for (size_t i = 6; i < 10; i++) /* Nobody is in line: all of it may be put again. */
+        put(q, i);
+    for (size_t i = 6; i < 10; i++)
+        expect(q, i);
+    pen_queue_free(&q);
+}
+END_TEST
+
+START_TEST(with_fair_a_batch_is_cut_at_the_share)
+{
+    struct actor large;
+    struct pen_queue *q = queue_with_a_line(true, &large);
+    struct pen_item items[] = { { num(3), 1 }, { num(4), 1 }, { num(5), 1 } };
+    size_t done = 0;
+    ck_assert_int_eq(pen_queue_put_many(q, items, 3, PEN_NOW, &done), PEN_EFULL);
+    ck_assert_uint_eq(done, 1);
+    expect(q, 1);
+    ck_assert_int_eq(actor_end(&large), 0);
+    /* Its wait is over, and so is the share. */
+    ck_assert_int_eq(pen_queue_put_many(q, items + 1, 1, PEN_NOW, &done), 0);
+    expect(q, 3);
+    expect(q, 2);
+    expect(q, 4);
+    pen_queue_free(&q);
+}
+END_TEST
+
+static TCase *fair_case(void)
+{
+    TCase *c = tcase_create("fair");
+    tcase_set_timeout(c, CONTRACT_TIMEOUT_S);
+    tcase_add_test(c, without_fair_whoever_finds_room_takes_it);
+    tcase_add_test(c, with_fair_a_spent_share_waits_behind_those_in_line);
+    tcase_add_test(c, with_fair_a_batch_is_cut_at_the_share);
+    return c;
+}
+
 static Suite *beyond_suite(void)
 {
     Suite *s = suite_create("queue, beyond the contract");
@@ -430,15 +520,28 @@ static Suite *beyond_suite(void)
     tcase_add_test(c, a_resize_that_is_refused_changes_nothing);
     tcase_add_test(c, waits_are_counted);
     suite_add_tcase(s, c);
+    suite_add_tcase(s, fair_case());
     return s;
+}
+
+/* Runs and frees it: the suites of a contract look at one global table, so they run one after the other. */
+static int failures_of(Suite *suite)
+{
+    SRunner *r = srunner_create(suite);
+    srunner_run_all(r, CK_ENV);
+    int failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed;
 }
 
 int main(void)
 {
-    SRunner *r = srunner_create(queue_contract_suite(&queue_ops));
-    srunner_add_suite(r, beyond_suite());
-    srunner_run_all(r, CK_ENV);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
+    struct queue_ops fair_ops = queue_ops;
+    fair_ops.name = "queue, fair";
+    fair_ops.make = q_make_fair;
+    int failed = failures_of(queue_contract_suite(&queue_ops));
+    failed += failures_of(queue_contract_suite(&fair_ops));
+    contract_ops = &queue_ops;
+    failed += failures_of(beyond_suite());
     return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
