@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Nanoseconds per item through a queue between threads: ours, and a ring under one mutex with two condition variables,
- * taking turns. Producers and consumers are pinned, a producer and a consumer of the same number to different
- * processors. What came out is counted and summed. The median of the rounds is printed, with the least and the most.
+ * Nanoseconds per item through a queue between threads: ours, ours made fair, and a ring under one mutex with two
+ * condition variables, taking turns; and how even the producers fared. The median of the rounds is printed, with the
+ * least and the most. queue-peers does the same with other people's queues, and asks this program for runs of ours.
  */
 #include <inttypes.h>
 #include <pthread.h>
@@ -10,15 +10,9 @@
 #include <penstock/queue.h>
 
 #include "kit.h"
-#include "plat/thread.h"
+#include "queue_run.h"
 
-enum {
-    SIDE_MOST = 8,
-    BATCH_MOST = 32,
-    ROUNDS = 7,
-    ROUNDS_MOST = 1000,
-    ITEMS_EACH_WAY = 128 * 1024
-};
+enum { ROUNDS = 7, ROUNDS_MOST = 1000, RUN_MS = 60, SATURATED_MS = 1000 };
 
 /* ---- the baseline ---- */
 
@@ -30,8 +24,9 @@ struct plain {
     bool closed;
 };
 
-static void *plain_new(uint32_t max)
+static void *plain_new(const struct queue_shape *shape)
 {
+    uint32_t max = shape->items_max;
     struct plain *p = calloc(1, sizeof *p);
     check(p != NULL);
     p->ring = calloc(max, sizeof p->ring[0]);
@@ -75,8 +70,9 @@ static size_t plain_get(void *queue, struct pen_item *items, size_t max)
     return n;
 }
 
-static void plain_close(void *queue)
+static void plain_close(void *queue, const struct queue_shape *shape)
 {
+    (void)shape;
     struct plain *p = queue;
     pthread_mutex_lock(&p->mutex);
     p->closed = true;
@@ -96,12 +92,24 @@ static void plain_free(void *queue)
 
 /* ---- ours ---- */
 
-static void *ours_new(uint32_t max)
+static void *make_ours(const struct queue_shape *shape, bool fair)
 {
-    struct pen_queue_options o = { .items_max = max, .bytes_max = (uint64_t)max * 1000 };
+    struct pen_queue_options o = { .items_max = shape->items_max,
+                                   .bytes_max = (uint64_t)shape->items_max * 1000,
+                                   .fair = fair };
     struct pen_queue *q;
     check(pen_queue_new(&o, &q) == 0);
     return q;
+}
+
+static void *ours_new(const struct queue_shape *shape)
+{
+    return make_ours(shape, false);
+}
+
+static void *fair_new(const struct queue_shape *shape)
+{
+    return make_ours(shape, true);
 }
 
 static void ours_put(void *queue, const struct pen_item *items, size_t n)
@@ -121,8 +129,9 @@ static size_t ours_get(void *queue, struct pen_item *items, size_t max)
     return got;
 }
 
-static void ours_close(void *queue)
+static void ours_close(void *queue, const struct queue_shape *shape)
 {
+    (void)shape;
     pen_queue_shutdown(queue, PEN_SHUTDOWN_GRACEFUL);
 }
 
@@ -134,149 +143,91 @@ static void ours_free(void *queue)
 
 /* ---- runs ---- */
 
-struct kind {
-    const char *name;
-    void *(*make)(uint32_t max);
-    void (*put)(void *queue, const struct pen_item *items, size_t n);
-    size_t (*get)(void *queue, struct pen_item *items, size_t max);
-    void (*close)(void *queue);
-    void (*free)(void *queue);
-};
-
-static const struct kind kinds[] = {
+static const struct queue_kind kinds[] = {
     { "penstock", ours_new, ours_put, ours_get, ours_close, ours_free },
+    { "penstock-fair", fair_new, ours_put, ours_get, ours_close, ours_free },
     { "mutex+2condvars", plain_new, plain_put, plain_get, plain_close, plain_free },
 };
-enum { KINDS = sizeof kinds / sizeof kinds[0] };
+enum { KINDS = sizeof kinds / sizeof kinds[0], PLAIN = KINDS - 1 };
 
-struct shape {
-    unsigned producers, consumers;
-    size_t batch;
-    uint32_t max;
+struct column {
+    double ns[ROUNDS_MOST], share[ROUNDS_MOST];
 };
 
-struct party {
-    const struct kind *kind;
-    void *queue;
-    unsigned index;
-    size_t batch, first, items;
-    uint64_t count, sum;
-    struct thread *thread;
-};
-
-static void produce(void *arg)
-{
-    struct party *p = arg;
-    struct pen_item items[BATCH_MOST];
-    bench_pin(p->index);
-    for (size_t i = 0; i < p->items; i += p->batch) {
-        for (size_t k = 0; k < p->batch; k++)
-            items[k] = (struct pen_item){ (void *)(p->first + i + k), 8 };
-        p->kind->put(p->queue, items, p->batch);
-    }
-}
-
-static void consume(void *arg)
-{
-    struct party *p = arg;
-    struct pen_item items[BATCH_MOST];
-    size_t n;
-    bench_pin(p->index + 1);
-    while ((n = p->kind->get(p->queue, items, p->batch)) > 0) {
-        p->count += n;
-        for (size_t i = 0; i < n; i++)
-            p->sum += (size_t)items[i].ptr;
-    }
-}
-
-/* Nanoseconds per item of one run, whose sums are right. */
-static double run(const struct kind *kind, const struct shape *s)
-{
-    struct party producers[SIDE_MOST], consumers[SIDE_MOST];
-    size_t each = ITEMS_EACH_WAY * (s->batch > 1 ? 8 : 1) / s->producers, all = each * s->producers;
-    void *queue = kind->make(s->max);
-    mono_t start = clock_mono();
-    for (unsigned i = 0; i < s->consumers; i++) {
-        consumers[i] = (struct party){ .kind = kind, .queue = queue, .index = i, .batch = s->batch };
-        check(thread_start("consumer", consume, &consumers[i], &consumers[i].thread) == 0);
-    }
-    for (unsigned i = 0; i < s->producers; i++) {
-        producers[i] = (struct party){ .kind = kind,
-                                       .queue = queue,
-                                       .index = i,
-                                       .batch = s->batch,
-                                       .first = 1 + i * each,
-                                       .items = each };
-        check(thread_start("producer", produce, &producers[i], &producers[i].thread) == 0);
-    }
-    for (unsigned i = 0; i < s->producers; i++)
-        thread_join(&producers[i].thread);
-    kind->close(queue);
-    uint64_t count = 0, sum = 0;
-    for (unsigned i = 0; i < s->consumers; i++) {
-        thread_join(&consumers[i].thread);
-        count += consumers[i].count;
-        sum += consumers[i].sum;
-    }
-    double ns = (double)mono_since(clock_mono(), start).ns;
-    check(count == all && sum == (uint64_t)all * (all + 1) / 2);
-    kind->free(queue);
-    return ns / (double)all;
-}
-
-static void print_json(const struct shape *s, const struct kind *kind, const double *sorted,
-                       unsigned rounds)
+static void print_json(const struct queue_shape *s, const struct column *columns, unsigned rounds)
 {
     static bool more;
-    printf("%s  {\"shape\": \"%uP%uC\", \"batch\": %zu, \"items_max\": %" PRIu32
-           ", \"queue\": \"%s\", "
-           "\"ns_per_item\": %.1f, \"min\": %.1f, \"max\": %.1f}",
-           more ? ",\n" : "", s->producers, s->consumers, s->batch, s->max, kind->name,
-           sorted[rounds / 2], sorted[0], sorted[rounds - 1]);
-    more = true;
+    for (unsigned k = 0; k < KINDS; k++) {
+        const struct column *c = &columns[k];
+        printf("%s  {\"shape\": \"%uP%uC\", \"batch\": %zu, \"items_max\": %" PRIu32
+               ", \"queue\": \"%s\", \"ns_per_item\": %.1f, \"min\": %.1f, \"max\": %.1f, "
+               "\"slowest_by_fastest_producer\": %.3f}",
+               more ? ",\n" : "", s->producers, s->consumers, s->batch, s->items_max, kinds[k].name,
+               c->ns[rounds / 2], c->ns[0], c->ns[rounds - 1], c->share[rounds / 2]);
+        more = true;
+    }
 }
 
-static void print_row(const struct shape *s, double (*sorted)[ROUNDS_MOST], unsigned rounds)
+static void print_row(const struct queue_shape *s, const struct column *columns, unsigned rounds)
 {
-    const double *a = sorted[0], *b = sorted[1];
-    printf("%uP%uC  batch %2zu  bound %5" PRIu32 "   %7.1f (%.1f-%.1f)   %7.1f (%.1f-%.1f)   %.2f\n",
-           s->producers, s->consumers, s->batch, s->max, a[rounds / 2], a[0], a[rounds - 1],
-           b[rounds / 2], b[0], b[rounds - 1], a[rounds / 2] / b[rounds / 2]);
+    printf("%2uP%uC batch %2zu bound %5" PRIu32, s->producers, s->consumers, s->batch, s->items_max);
+    for (unsigned k = 0; k < KINDS; k++) {
+        const double *ns = columns[k].ns;
+        printf("  %7.1f (%.1f-%.1f) %.2f", ns[rounds / 2], ns[0], ns[rounds - 1],
+               columns[k].share[rounds / 2]);
+    }
+    printf("  %.2f\n", columns[0].ns[rounds / 2] / columns[PLAIN].ns[rounds / 2]);
     fflush(stdout);
 }
 
-static void measure(const struct shape *s, const struct bench_args *args)
+static void measure(const struct queue_shape *s, const struct bench_args *args)
 {
-    static double ns[KINDS][ROUNDS_MOST];
+    static struct column columns[KINDS];
     for (unsigned round = 0; round < args->rounds; round++)
-        for (unsigned k = 0; k < KINDS; k++)
-            ns[k][round] = run(&kinds[k], s);
+        for (unsigned k = 0; k < KINDS; k++) {
+            struct queue_result r = queue_run(&kinds[k], s);
+            columns[k].ns[round] = r.ns_per_item;
+            columns[k].share[round] = r.share;
+        }
     for (unsigned k = 0; k < KINDS; k++) {
-        bench_sort(ns[k], args->rounds);
-        if (args->json)
-            print_json(s, &kinds[k], ns[k], args->rounds);
+        bench_sort(columns[k].ns, args->rounds);
+        bench_sort(columns[k].share, args->rounds);
     }
-    if (!args->json)
-        print_row(s, ns, args->rounds);
+    if (args->json)
+        print_json(s, columns, args->rounds);
+    else
+        print_row(s, columns, args->rounds);
+}
+
+static void measure_all(const struct bench_args *args)
+{
+    static const unsigned sides[][2] = { { 1, 1 }, { 2, 1 }, { 1, 2 },
+                                         { 2, 2 }, { 8, 8 }, { 64, 64 } };
+    static const size_t batches[] = { 1, 32 };
+    static const uint32_t bounds[] = { 1024, 65536 };
+    for (size_t m = 0; m < 2; m++)
+        for (size_t b = 0; b < 2; b++)
+            for (size_t i = 0; i < sizeof sides / sizeof sides[0]; i++) {
+                struct queue_shape s = { sides[i][0], sides[i][1], batches[b], bounds[m], RUN_MS };
+                measure(&s, args);
+            }
+    /* Fairness, under saturation and for longer. */
+    struct queue_shape s = { 16, 1, 1, 1024, SATURATED_MS };
+    measure(&s, args);
 }
 
 int main(int argc, char **argv)
 {
-    static const unsigned sides[][2] = { { 1, 1 }, { 2, 1 }, { 1, 2 }, { 2, 2 }, { 8, 8 } };
-    static const size_t batches[] = { 1, 32 };
-    static const uint32_t bounds[] = { 1024, 65536 };
+    if (queue_run_asked(argc, argv, kinds, KINDS))
+        return EXIT_SUCCESS;
     struct bench_args args = bench_args(argc, argv, ROUNDS);
     if (args.json)
         printf("{\"bench\": \"queue\", \"rounds\": %u, \"results\": [\n", args.rounds);
     else
-        printf("ns per item: median (least-most) of %u rounds   %s   %s   ratio\n", args.rounds,
-               kinds[0].name, kinds[1].name);
-    for (size_t m = 0; m < 2; m++)
-        for (size_t b = 0; b < 2; b++)
-            for (size_t i = 0; i < sizeof sides / sizeof sides[0]; i++) {
-                struct shape s = { sides[i][0], sides[i][1], batches[b], bounds[m] };
-                measure(&s, &args);
-            }
+        printf("ns per item, median (least-most) of %u rounds; slowest by fastest producer: "
+               "%s, %s, %s; the first by the last\n",
+               args.rounds, kinds[0].name, kinds[1].name, kinds[PLAIN].name);
+    measure_all(&args);
     if (args.json)
         printf("\n]}\n");
     return EXIT_SUCCESS;
