@@ -3,6 +3,10 @@
 # Programs that fail the Nth call for every N: add a program's name to fault_tests.
 
 fault_tests =
+fault_tests += %reldir%/alloc
+%canon_reldir%_alloc_LDFLAGS = $(AM_LDFLAGS) \
+	-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=reallocarray \
+	-Wl,--wrap=aligned_alloc,--wrap=strdup,--wrap=strndup
 
 check_PROGRAMS += $(fault_tests)
 TESTS += $(fault_tests)
