@@ -67,6 +67,20 @@ static const struct column publisher_columns[] = {
     { NULL, NULL, COLUMN_TEXT },
 };
 
+static const struct column loop_columns[] = {
+    { "LOOP", "name", COLUMN_TEXT },         { "STATE", "state", COLUMN_TEXT },
+    { "BUSY MS", "busy_ms", COLUMN_NUMBER }, { "RUNNING", "running", COLUMN_TEXT },
+    { "JOB", "running_id", COLUMN_NUMBER },  { "THREAD", "thread", COLUMN_NUMBER },
+    { "INBOX", "inbox", COLUMN_NUMBER },     { "TIMERS", "timers", COLUMN_NUMBER },
+    { "TURNS", "turns", COLUMN_NUMBER },     { NULL, NULL, COLUMN_TEXT },
+};
+
+static const struct column pool_columns[] = {
+    { "POOL", "name", COLUMN_TEXT },         { "STATE", "state", COLUMN_TEXT },
+    { "THREADS", "threads", COLUMN_NUMBER }, { "IDLE", "idle", COLUMN_NUMBER },
+    { "WAITING", "waiting", COLUMN_NUMBER }, { NULL, NULL, COLUMN_TEXT },
+};
+
 static const char *text_of(const json_t *object, const char *name, char *to, size_t size)
 {
     const char *text = json_string_value(json_object_get(object, name));
@@ -136,6 +150,33 @@ static void print_queues(const json_t *answer)
     print_broken_ledgers(answer);
 }
 
+/* One line for each job or group: its number, state and age, and the numbers of what it waits for. */
+static void print_waiting(const json_t *answer, const char *list, const char *what)
+{
+    const json_t *rows = json_object_get(answer, list), *row;
+    char name[64], state[32], on[64];
+    for (size_t i = 0; (row = json_array_get(rows, i)) != NULL; i++) {
+        const json_t *ids = json_object_get(row, "waits_for");
+        (void)printf("%s%s %lld: %s, %s, on %s, for %.0f ms", i == 0 ? "\n" : "", what,
+                     (long long)json_integer_value(json_object_get(row, "id")),
+                     text_of(row, "name", name, sizeof name),
+                     text_of(row, "state", state, sizeof state), text_of(row, "on", on, sizeof on),
+                     json_number_value(json_object_get(row, "age_ms")));
+        for (size_t k = 0; k < json_array_size(ids); k++)
+            (void)printf("%s %lld", k == 0 ? ", waits for" : ",",
+                         (long long)json_integer_value(json_array_get(ids, k)));
+        (void)puts(json_is_true(json_object_get(row, "cycle")) ? ": a cycle" : "");
+    }
+}
+
+static void print_tasks(const json_t *answer)
+{
+    table_print(loop_columns, json_object_get(answer, "loops"), stdout);
+    print_section(pool_columns, answer, "pools");
+    print_waiting(answer, "groups", "group");
+    print_waiting(answer, "jobs", "job");
+}
+
 static void print_done(const struct options *o, const json_t *answer)
 {
     const char *queue = o->operands_count > 0 ? o->operands[0] : "";
@@ -171,6 +212,8 @@ static void print_answer(const struct options *o, const json_t *answer)
         print_status(answer);
     else if (o->command->id == COMMAND_QUEUES)
         print_queues(answer);
+    else if (o->command->id == COMMAND_TASKS)
+        print_tasks(answer);
     else
         print_done(o, answer);
 }

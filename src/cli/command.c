@@ -99,6 +99,13 @@ const struct command commands[] = {
       "Tells the daemon to exit without finishing: what waits in its queues is dropped, and counted "
       "as dropped. Mostly, drain is what you want.",
       "penstock shutdown\n", cmd_control },
+    { COMMAND_TASKS, "tasks", "", 0, 0, "show what each of the daemon's threads is doing",
+      "Shows every event loop with what it is running and for how long, also when it is stuck there; "
+      "then pools, and jobs and groups that are not done, with what each waits for. A cycle is a "
+      "deadlock.",
+      "penstock tasks\n"
+      "penstock tasks --json | jq '.loops[] | select(.busy_ms > 1000)'\n",
+      cmd_control },
     { COMMAND_ERRORS, "errors", "[NAME|CODE]", 0, 1, "explain the error codes",
       "Lists every error that penstock and its library report, or explains one of them: its cause "
       "and what to do.",

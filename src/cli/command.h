@@ -29,6 +29,7 @@ enum command_id {
     COMMAND_RESUME,
     COMMAND_PURGE,
     COMMAND_SHUTDOWN,
+    COMMAND_TASKS,
     /* What explains. */
     COMMAND_ERRORS,
     COMMAND_HELP,
@@ -43,7 +44,8 @@ enum command_id {
      FOR(RESPONDENT))
 #define FOR_MESSAGES (FOR_SENDERS | FOR_READERS)
 #define FOR_CONTROL \
-    (FOR(STATUS) | FOR(QUEUES) | FOR(DRAIN) | FOR(PAUSE) | FOR(RESUME) | FOR(PURGE) | FOR(SHUTDOWN))
+    (FOR(STATUS) | FOR(QUEUES) | FOR(DRAIN) | FOR(PAUSE) | FOR(RESUME) | FOR(PURGE) | \
+     FOR(SHUTDOWN) | FOR(TASKS))
 #define FOR_ALL UINT32_MAX
 
 struct options;

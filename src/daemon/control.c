@@ -60,6 +60,8 @@ static int perform(struct daemon *d, const struct control_request *q, struct sli
     switch (q->op) {
     case CONTROL_STATUS:
         return status_encode(d, ret_answer);
+    case CONTROL_TASKS:
+        return tasks_encode(ret_answer);
     case CONTROL_QUEUES:
         return queues_encode(d, q->queue, ret_answer);
     case CONTROL_PAUSE:

@@ -121,6 +121,8 @@ void control_free(struct daemon *d);
 int status_encode(struct daemon *d, struct slice *ret_slice) MUST_CHECK;
 /* name "": all. PEN_ENOENT. */
 int queues_encode(const struct daemon *d, const char *name, struct slice *ret_slice) MUST_CHECK;
+/* What the library's pen_tasks_snapshot() shows. */
+int tasks_encode(struct slice *ret_slice) MUST_CHECK;
 /* Rates since the last sample, which is at least a second old. */
 void status_sample(struct daemon *d);
 

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What `penstock status` and `penstock queues` are told. Jansson's packing calls return NULL when memory is out, and NULL
+ * What `penstock status`, `queues` and `tasks` are told. Jansson's packing calls return NULL when memory is out, and NULL
  * spreads to the whole document, so one check at the end is enough.
  */
 #include <inttypes.h>
 #include <jansson.h>
 #include <penstock/version.h>
+#include <penstock/watch.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -170,4 +172,19 @@ int queues_encode(const struct daemon *d, const char *name, struct slice *ret_sl
     if (name[0] != '\0' && graph_queue(d, name) == NULL)
         return PEN_ENOENT;
     return to_slice(json_pack("{s:b, s:o}", "ok", 1, "queues", queues_json(d, name)), ret_slice);
+}
+
+int tasks_encode(struct slice *ret_slice)
+{
+    char *text;
+    int r = pen_tasks_snapshot(&text);
+    if (r < 0)
+        return r;
+    json_t *tasks = json_loads(text, 0, NULL);
+    free(text);
+    if (tasks != NULL && json_object_set_new(tasks, "ok", json_true()) < 0) {
+        json_decref(tasks);
+        tasks = NULL;
+    }
+    return to_slice(tasks, ret_slice);
 }

@@ -18,7 +18,7 @@ static const struct {
     [CONTROL_STATUS] = { "status", NO_QUEUE },     [CONTROL_QUEUES] = { "queues", MAY_QUEUE },
     [CONTROL_DRAIN] = { "drain", NO_QUEUE },       [CONTROL_PAUSE] = { "pause", MUST_QUEUE },
     [CONTROL_RESUME] = { "resume", MUST_QUEUE },   [CONTROL_PURGE] = { "purge", MUST_QUEUE },
-    [CONTROL_SHUTDOWN] = { "shutdown", NO_QUEUE },
+    [CONTROL_SHUTDOWN] = { "shutdown", NO_QUEUE }, [CONTROL_TASKS] = { "tasks", NO_QUEUE },
 };
 
 enum { OPS = sizeof ops / sizeof ops[0] };

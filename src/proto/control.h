@@ -5,8 +5,9 @@
  *   {"op":"status"}                     {"op":"queues"}  or  {"op":"queues","queue":"jobs"}
  *   {"op":"pause","queue":"jobs"}       the same with resume, purge
  *   {"op":"drain"}                      {"op":"shutdown"}
+ *   {"op":"tasks"}
  *
- * Failures are answered with json_failure_encode(); the bodies of status and queues are built by the daemon with
+ * Failures are answered with json_failure_encode(); the bodies of status, queues and tasks are built by the daemon with
  * jansson and json_to_slice().
  */
 #ifndef PROTO_CONTROL_H
@@ -22,7 +23,8 @@ enum control_op {
     CONTROL_PAUSE,
     CONTROL_RESUME,
     CONTROL_PURGE,
-    CONTROL_SHUTDOWN
+    CONTROL_SHUTDOWN,
+    CONTROL_TASKS
 };
 
 struct control_request {

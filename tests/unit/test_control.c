@@ -27,6 +27,7 @@ static const struct {
     { "{\"queue\":\"jobs\",\"op\":\"resume\"}", CONTROL_RESUME, "jobs" },
     { "{\"op\":\"purge\",\"queue\":\"j\"}", CONTROL_PURGE, "j" },
     { "{\"op\":\"shutdown\"}", CONTROL_SHUTDOWN, "" },
+    { "{\"op\":\"tasks\"}", CONTROL_TASKS, "" },
 };
 
 START_TEST(requests)
