@@ -12,6 +12,9 @@ bench_programs += %reldir%/handoff %reldir%/jobs %reldir%/queue
 	%reldir%/queue_run.c \
 	%reldir%/queue_run.h
 
+bench_programs += %reldir%/isopool
+%canon_reldir%_isopool_SOURCES = %reldir%/isopool.c %reldir%/kit.h
+
 # Other people's queues, which queue-peers builds for itself where it can.
 EXTRA_DIST += \
 	%reldir%/peers/boost.cc \

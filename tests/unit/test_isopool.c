@@ -687,11 +687,10 @@ START_TEST(requests_are_members_of_a_group)
     rig.options.name = "parser";
     open_pool(FUNCTION);
     ck_assert_int_eq(pen_group_new(NULL, &group), 0);
-    for (int i = 0; i < 2; i++)
-        ck_assert_int_eq(pen_group_iso_submit(group, rig.pool, i ? "refuse" : "hang", i ? 6 : 4,
-                                              &rig.futures[rig.count++]),
-                         0);
+    ck_assert_int_eq(pen_group_iso_submit(group, rig.pool, "hang", 4, &rig.futures[rig.count++]), 0);
     (void)hear("hanging");
+    ck_assert_int_eq(pen_group_iso_submit(group, rig.pool, "refuse", 6, &rig.futures[rig.count++]),
+                     0);
     ck_assert_int_eq(pen_group_wait(group, soon()), PEN_ENOENT);
     ck_assert_uint_eq(pen_group_errors_count(group), 1);
     ck_assert_int_eq(pen_group_error_at(group, 0, &name), PEN_ENOENT);
