@@ -9,10 +9,12 @@ dist_man_MANS += \
 	%reldir%/pen_isopool.3 \
 	%reldir%/pen_libevent.3 \
 	%reldir%/pen_loop.3 \
+	%reldir%/pen_loopgroup.3 \
 	%reldir%/pen_pool.3 \
 	%reldir%/pen_queue.3 \
 	%reldir%/pen_time.3 \
 	%reldir%/pen_version.3 \
+	%reldir%/pen_watch.3 \
 	%reldir%/penstock.1 \
 	%reldir%/penstock.yaml.5 \
 	%reldir%/penstock-protocol.7 \
