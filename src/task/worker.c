@@ -528,6 +528,7 @@ static void on_end(struct io *io, unsigned ready, void *arg)
         last_words(w);
         proc_kill(&w->proc, SIGKILL); /* its descendants */
         pid_t pid = proc_pid(&w->proc);
+        io_close(&w->io_end); /* Reaping closes its descriptor, which another thread may be given at once. */
         if (proc_reap(&w->proc, &end) == 0)
             ended(w, pid, end);
     } /* Otherwise a debugger has it; we are called again once that lets go. */
@@ -553,6 +554,7 @@ static void kill_and_wait(struct worker *w)
 {
     struct proc_end end;
     proc_kill(&w->proc, SIGKILL);
+    io_close(&w->io_end);
     proc_wait(&w->proc, &end);
     close_all(w);
 }
