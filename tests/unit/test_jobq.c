@@ -577,6 +577,82 @@ START_TEST(putting_again_in_line_keeps_the_place)
 }
 END_TEST
 
+/* It was woken for 10 bytes and comes with 80: it waits on, before the others. */
+START_TEST(one_that_finds_too_little_stays_first)
+{
+    void *q = queue_of(10, 100, BROKER_BLOCK, NULL);
+    struct giver g;
+    struct actor a;
+    giver_make(&g, q);
+    put(q, 1, 50, 0);
+    put(q, 2, 50, 0);
+    ck_assert_int_eq(give(&g, 3, 10), 0);
+    actor_put(&a, q, (struct pen_item){ num(4), 10 }, PEN_NEVER);
+    contract_await_putters(q, 2);
+    expect_and_finish(q, 1);
+    ck_assert_int_eq(give(&g, 3, 80), 0);
+    ck_assert_uint_eq(stats_of(q).putters_waiting, 2);
+    expect_and_finish(q, 2);
+    ck_assert_int_eq(give(&g, 3, 80), 1);
+    ck_assert_int_eq(actor_end(&a), 0);
+    expect(q, 3);
+    expect(q, 4);
+    giver_free(&g);
+    ops->free(&q);
+}
+END_TEST
+
+/* A loop that could put some has had its turn: the rest stands behind the others. */
+START_TEST(one_that_has_put_something_goes_to_the_back)
+{
+    void *q = queue_of(10, 100, BROKER_BLOCK, NULL);
+    struct giver g;
+    struct actor a;
+    struct pen_item items[2] = { { num(3), 10 }, { num(5), 80 } };
+    giver_make(&g, q);
+    put(q, 1, 50, 0);
+    put(q, 2, 50, 0);
+    ck_assert_int_eq(give(&g, 5, 80), 0);
+    actor_put(&a, q, (struct pen_item){ num(4), 10 }, PEN_NEVER);
+    contract_await_putters(q, 2);
+    expect_and_finish(q, 1);
+    ck_assert_uint_eq(stats_of(q).putters_waiting, 2);
+    ck_assert_int_eq(ops->putter_put(g.putter, items, 2), 1);
+    ck_assert_int_eq(actor_end(&a), 0);
+    ck_assert_uint_eq(stats_of(q).putters_waiting, 1);
+    expect(q, 2);
+    expect(q, 3);
+    expect(q, 4);
+    giver_free(&g);
+    ops->free(&q);
+}
+END_TEST
+
+/* The turn lies with a loop that does not run. */
+START_TEST(a_shutdown_releases_those_behind_a_turn)
+{
+    void *q = queue_of(1, 0, BROKER_BLOCK, NULL);
+    struct giver g;
+    struct actor a[2];
+    giver_make(&g, q);
+    put(q, 1, 1, 0);
+    ck_assert_int_eq(give(&g, 2, 1), 0);
+    for (size_t i = 0; i < 2; i++)
+        actor_put(&a[i], q, (struct pen_item){ num(3 + i), 1 }, PEN_NEVER);
+    contract_await_putters(q, 3);
+    expect_and_finish(q, 1);
+    contract_await_putters(q, 2);
+    ops->shutdown(q, _i == 0 ? PEN_SHUTDOWN_GRACEFUL : PEN_SHUTDOWN_IMMEDIATE);
+    for (size_t i = 0; i < 2; i++)
+        ck_assert_int_eq(actor_end(&a[i]), PEN_ESHUTDOWN);
+    ck_assert_int_eq(give(&g, 2, 1), PEN_ESHUTDOWN);
+    run_some_turns(g.loop);
+    ck_assert_uint_eq(g.rooms, 0);
+    giver_free(&g);
+    ops->free(&q);
+}
+END_TEST
+
 /* Put before the event has come: there is nothing left to tell. */
 START_TEST(no_event_for_a_wish_that_was_fulfilled)
 {
@@ -789,6 +865,9 @@ static Suite *beyond_suite(void)
     tcase_add_test(c, the_large_one_at_the_head_is_woken_once);
     tcase_add_test(c, nobody_overtakes_one_that_was_woken);
     tcase_add_test(c, putting_again_in_line_keeps_the_place);
+    tcase_add_test(c, one_that_finds_too_little_stays_first);
+    tcase_add_test(c, one_that_has_put_something_goes_to_the_back);
+    tcase_add_loop_test(c, a_shutdown_releases_those_behind_a_turn, 0, 2);
     tcase_add_test(c, no_event_for_a_wish_that_was_fulfilled);
     tcase_add_test(c, one_too_big_does_not_block_the_line);
     tcase_add_test(c, a_putter_too_big_is_told_when_its_turn_comes);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "flow/outlet.h"
+#include "loop/io.h"
 #include "plat/thread.h"
 #include "sync/futex.h"
 
@@ -19,7 +20,9 @@ enum { TIME_LIMIT_S = 120, FRAMES_MAX = 100000, BATCH_ITEMS = 64, BODY_BYTES = 3
 struct endpoint {
     size_t take; /* frames that it takes before it is full */
     size_t calls, most, count;
-    uint32_t numbers[FRAMES_MAX]; /* what came, in order */
+    uint64_t turn;                      /* of the loop, the last in which it was called, */
+    size_t turn_calls, turn_calls_most; /* how often, and how often in any */
+    uint32_t numbers[FRAMES_MAX];       /* what came, in order */
     bool routed[FRAMES_MAX];
 };
 
@@ -32,11 +35,16 @@ static uint32_t number_of(struct slice body)
     return number;
 }
 
+static uint64_t bench_turn(void);
+
 size_t endpoint_send(struct endpoint *e, struct parcel_frame *frames, size_t n)
 {
     size_t taken = n < e->take ? n : e->take;
     ck_assert_uint_ge(n, 1);
     e->calls++;
+    e->turn_calls = bench_turn() == e->turn ? e->turn_calls + 1 : 1;
+    e->turn_calls_most = e->turn_calls > e->turn_calls_most ? e->turn_calls : e->turn_calls_most;
+    e->turn = bench_turn();
     e->most = n > e->most ? n : e->most;
     e->take -= taken;
     for (size_t i = 0; i < taken; i++) {
@@ -60,6 +68,11 @@ static struct bench {
     struct sink *sink;
     int drained, rooms;
 } bench;
+
+static uint64_t bench_turn(void)
+{
+    return loop_turns(bench.out_loop);
+}
 
 static void on_drained(void *arg)
 {
@@ -184,6 +197,22 @@ START_TEST(results_arrive_in_order_and_in_batches)
     ck_assert_int_eq(outlet_framing(bench.outlet), FRAMING_JSON);
     ck_assert_str_eq(outlet_separator(bench.outlet), "|");
     ck_assert_ptr_eq(sink_outlet(bench.sink), bench.outlet);
+    teardown();
+}
+END_TEST
+
+/* However much is there, the loop's other events have their turn. */
+START_TEST(a_turn_sends_a_part)
+{
+    enum { BATCHES = 50, TURN_BATCHES = 16 };
+    setup(1 << 20, SIZE_MAX);
+    add(1, BATCHES * BATCH_ITEMS);
+    ck_assert(sink_flush(bench.sink));
+    while (bench.endpoint.count < BATCHES * BATCH_ITEMS)
+        run_turns(bench.out_loop);
+    expect_numbers(1, BATCHES * BATCH_ITEMS);
+    ck_assert_uint_eq(bench.endpoint.calls, BATCHES);
+    ck_assert_uint_eq(bench.endpoint.turn_calls_most, TURN_BATCHES);
     teardown();
 }
 END_TEST
@@ -519,6 +548,7 @@ int main(void)
     TCase *c = tcase_create("outlet");
     tcase_set_timeout(c, TIME_LIMIT_S);
     tcase_add_test(c, results_arrive_in_order_and_in_batches);
+    tcase_add_test(c, a_turn_sends_a_part);
     tcase_add_loop_test(c, a_full_endpoint_is_given_the_rest_later, 0,
                         sizeof takes / sizeof takes[0]);
     tcase_add_test(c, a_full_outlet_makes_the_sink_wait);
