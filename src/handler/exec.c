@@ -151,7 +151,7 @@ static unsigned exec_room(const struct handler *h)
     return crew_room(((const struct exec *)h)->crew);
 }
 
-static void exec_submit(struct handler *h, struct work *work)
+static void exec_submit(struct handler *h, struct work *work) ON_LOOP
 {
     struct exec *x = (struct exec *)h;
     const char *reason;
@@ -165,7 +165,7 @@ static void exec_submit(struct handler *h, struct work *work)
     crew_submit(x->crew, &work->request);
 }
 
-static void exec_close(struct handler *h, bool immediate)
+static void exec_close(struct handler *h, bool immediate) ON_LOOP
 {
     crew_close(((struct exec *)h)->crew, immediate, closed_reason);
 }

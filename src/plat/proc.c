@@ -132,7 +132,7 @@ void proc_limit(pid_t pid, const struct proc_limits *limits)
 {
     set_limit(pid, RLIMIT_AS, limits->as_bytes, limits->as_bytes);
     /* A second between the signal that says why and the one that cannot be caught. */
-    set_limit(pid, RLIMIT_CPU, limits->cpu_s, limits->cpu_s + 1);
+    set_limit(pid, RLIMIT_CPU, limits->cpu_s, limits->cpu_s + (limits->cpu_s < UINT64_MAX));
     set_limit(pid, RLIMIT_NOFILE, limits->files, limits->files);
 }
 
