@@ -11,7 +11,8 @@ regress_scripts = \
 	%reldir%/0004-results-counted-twice \
 	%reldir%/0005-output-lost-in-silence \
 	%reldir%/0006-few-descriptors \
-	%reldir%/0007-processes-die-under-load
+	%reldir%/0007-processes-die-under-load \
+	%reldir%/0008-drops-not-in-the-account
 
 check_PROGRAMS += $(regress_programs)
 dist_check_SCRIPTS += $(regress_scripts)
