@@ -267,20 +267,32 @@ static void add_queues(const struct daemon *d, struct broker_ledger *sum, bool *
     }
 }
 
-static uint64_t results_lost(const struct daemon *d)
+/* Results that did not leave, by where they ended. */
+struct unsent {
+    uint64_t lost;    /* in front of a socket that was closed, or was full */
+    uint64_t dropped; /* by a socket: of a pattern that drops, with no peer there, or refused */
+};
+
+static void add_unsent(struct unsent *sum, uint64_t lost, const struct endpoint_stats *s)
 {
-    uint64_t lost = 0;
+    sum->lost += lost;
+    sum->dropped += s->dropped_no_peer + s->dropped_error;
+}
+
+static struct unsent count_unsent(const struct daemon *d)
+{
+    struct unsent sum = { 0 };
     for (size_t i = 0; i < d->conf->publishers_count; i++) {
         struct publisher_stats s;
         publisher_stats(d->graph.publishers[i], &s);
-        lost += s.outlet.lost;
+        add_unsent(&sum, s.outlet.lost, &s.endpoint);
     }
     for (size_t i = 0; i < d->conf->producers_count; i++) {
         struct producer_stats s;
         producer_stats(d->graph.producers[i], &s);
-        lost += s.replies_lost;
+        add_unsent(&sum, s.replies_lost, &s.endpoint);
     }
-    return lost;
+    return sum;
 }
 
 void daemon_log_end(const struct daemon *d)
@@ -292,12 +304,13 @@ void daemon_log_end(const struct daemon *d)
     for (int k = 0; k < DROP_REASONS; k++)
         dropped += sum.dropped[k];
     uint64_t left = sum.dropped[DROP_SHUTDOWN] + sum.ready + sum.in_hand;
-    uint64_t lost = results_lost(d);
-    log_line(left + lost > 0 ? LOG_LEVEL_WARNING : LOG_LEVEL_NOTICE, "penstockd",
+    struct unsent unsent = count_unsent(d);
+    log_line(left + unsent.lost > 0 ? LOG_LEVEL_WARNING : LOG_LEVEL_NOTICE, "penstockd",
              "ended: accepted %llu = done %llu + dead %llu + dropped %llu + held %llu%s; "
-             "left undone %llu, results not sent %llu",
+             "left undone %llu, results not sent %llu, dropped without a taker %llu",
              (unsigned long long)sum.accepted, (unsigned long long)sum.done,
              (unsigned long long)sum.dead, (unsigned long long)dropped,
              (unsigned long long)(sum.ready + sum.in_hand), holds ? "" : " (DOES NOT ADD UP)",
-             (unsigned long long)left, (unsigned long long)lost);
+             (unsigned long long)left, (unsigned long long)unsent.lost,
+             (unsigned long long)unsent.dropped);
 }
