@@ -160,6 +160,7 @@ static struct batch *next_batch(struct outlet *o)
 static void on_batch(struct pen_getter *getter, const struct pen_item *items, size_t n, void *arg)
 {
     struct outlet *o = arg;
+    loop_assert_here(o->loop);
     struct batch *b = items[0].ptr;
     check(n == 1 && o->pending == NULL);
     for (int left = OUTLET_TURN_BATCHES - 1; b != NULL; left--) {
