@@ -562,11 +562,6 @@ const struct conf_consumer *consumer_conf(const struct consumer *c)
     return c->options.conf;
 }
 
-unsigned consumer_index(const struct consumer *c)
-{
-    return c->options.index;
-}
-
 void consumer_stats(const struct consumer *c, struct consumer_stats *ret_stats)
 {
     *ret_stats = (struct consumer_stats){

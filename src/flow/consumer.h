@@ -31,7 +31,6 @@ int consumer_start(struct consumer *consumer) MUST_CHECK;
 
 struct part *consumer_part(struct consumer *consumer);
 const struct conf_consumer *consumer_conf(const struct consumer *consumer);
-unsigned consumer_index(const struct consumer *consumer);
 
 struct consumer_stats {
     uint64_t done, failed, in_hand;

@@ -6,6 +6,7 @@ libparts_la_SOURCES += \
 	%reldir%/jobq.c %reldir%/jobq.h \
 	%reldir%/outlet.c %reldir%/outlet.h \
 	%reldir%/part.c %reldir%/part.h \
+	%reldir%/pattern.h \
 	%reldir%/producer.c %reldir%/producer.h \
 	%reldir%/publisher.c %reldir%/publisher.h \
 	%reldir%/topic.c %reldir%/topic.h

@@ -13,6 +13,7 @@
 
 #include "base/check.h"
 #include "flow/answer.h"
+#include "flow/pattern.h"
 #include "obs/log.h"
 #include "proto/json.h"
 
@@ -310,24 +311,6 @@ static void start_reading(struct pen_loop *loop, void *arg, int status)
 }
 
 /* ---- making and freeing ---- */
-
-static enum sp_pattern sp_pattern_of(enum conf_pattern pattern)
-{
-    switch (pattern) {
-    case PATTERN_REP:
-        return SP_REP;
-    case PATTERN_SUB:
-        return SP_SUB;
-    case PATTERN_BUS:
-        return SP_BUS;
-    case PATTERN_PAIR:
-        return SP_PAIR;
-    case PATTERN_LINES:
-        return SP_LINES;
-    default:
-        return SP_PULL;
-    }
-}
 
 static int open_endpoint(struct producer *p, char *text, size_t size)
 {

@@ -6,6 +6,8 @@
 
 #include <stdlib.h>
 
+#include "flow/pattern.h"
+
 struct publisher {
     /* fixed after init */
     struct part part;
@@ -48,20 +50,6 @@ static void on_order(struct part *part, enum part_order order)
         p->stopping = true;
         outlet_close(p->outlet, true);
         endpoint_close(p->endpoint, true);
-    }
-}
-
-static enum sp_pattern sp_pattern_of(enum conf_pattern pattern)
-{
-    switch (pattern) {
-    case PATTERN_PUB:
-        return SP_PUB;
-    case PATTERN_BUS:
-        return SP_BUS;
-    case PATTERN_PAIR:
-        return SP_PAIR;
-    default:
-        return SP_PUSH;
     }
 }
 
