@@ -36,10 +36,11 @@ enum loop_stop {
 
 /* What the watch remembers of a loop; see watch.c. */
 struct watch_eye {
-    uint64_t beat; /* 0: slept when it was looked at last */
-    mono_t seen;   /* when it was first seen with this beat */
-    span_t cpu, waited;
-    span_t next; /* report when it lasts so long */
+    uint64_t beat;      /* 0: slept when it was looked at last */
+    mono_t seen;        /* when it was first seen with this beat */
+    span_t cpu, waited; /* of its thread then */
+    span_t late;        /* how late the watch itself has come since then */
+    span_t next;        /* report when it lasts so long */
 };
 
 struct pen_loop {

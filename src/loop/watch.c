@@ -6,8 +6,9 @@
  * sum of counters that the loop keeps anyway. The watch looks at every loop that is in a turn, every slow/2, and
  * remembers when it first saw the beat. A beat that stays is one callback that goes on. It is a stall once it has
  * been computing for `slow` (CPU time), or is blocked and has been off the queue for a CPU for that long; a thread
- * that is ready but is given no CPU is the machine's trouble and not the callback's. When the watch itself is woken too
- * late its looks prove nothing, so it begins anew. The heartbeat alone (how long a turn lasts) was tried first: a
+ * that is ready but is given no CPU is the machine's trouble and not the callback's. Time by which the watch itself
+ * comes too late counts like that, too: whoever the blocked one waits for may have got no CPU either. (Beginning anew
+ * after coming late was tried, and missed stalls of 300 ms on a machine with three times its load.) The heartbeat alone (how long a turn lasts) was tried first: a
  * turn of 1,024 short calls, or of 64 jobs of 2 ms, is longer than `slow` and nobody's fault.
  *
  * What it costs. A loop that wakes from sleep reads one word, and writes an eventfd when the watch rests
@@ -97,7 +98,7 @@ struct found {
 struct look {
     struct watch *watch;
     mono_t now, next;
-    bool anew; /* what was seen before proves nothing */
+    span_t late;
     struct found found[STALLS_MAX];
     size_t found_count;
 };
@@ -115,7 +116,7 @@ static bool is_stall(const struct watch_eye *eye, const struct thread_usage *u, 
     span_t waited = { u->waited.ns - eye->waited.ns };
     if (cpu.ns >= eye->next.ns)
         return true;
-    return !u->ready && wall.ns - waited.ns >= eye->next.ns;
+    return !u->ready && wall.ns - waited.ns - eye->late.ns >= eye->next.ns;
 }
 
 static void remember(struct watch_eye *eye, uint64_t beat, const struct look *k, int thread_id)
@@ -123,9 +124,8 @@ static void remember(struct watch_eye *eye, uint64_t beat, const struct look *k,
     struct thread_usage u = { 0 };
     if (thread_usage(thread_id, &u) < 0)
         beat = 0;
-    span_t next = beat == eye->beat ? eye->next : k->watch->options.slow;
     *eye = (struct watch_eye){
-        .beat = beat, .seen = k->now, .cpu = u.cpu, .waited = u.waited, .next = next
+        .beat = beat, .seen = k->now, .cpu = u.cpu, .waited = u.waited, .next = k->watch->options.slow
     };
 }
 
@@ -155,10 +155,11 @@ static void look_at(struct pen_loop *l, void *arg)
         return;
     }
     look_again_by(k, mono_after(k->now, (span_t){ k->watch->options.slow.ns / 2 }));
-    if (k->anew || eye->beat != beat) {
+    if (eye->beat != beat) {
         remember(eye, beat, k, thread_id);
         return;
     }
+    eye->late.ns += k->late.ns;
     span_t wall = mono_since(k->now, eye->seen);
     if (wall.ns < eye->next.ns) {
         look_again_by(k, mono_after(eye->seen, eye->next));
@@ -236,7 +237,8 @@ static void tell_stderr(const struct pen_stall *s, void *arg)
 static void look(struct watch *w)
 {
     struct look k = { .watch = w, .now = clock_mono(), .next = PEN_NEVER };
-    k.anew = w->next.ns != PEN_NEVER.ns && mono_since(k.now, w->next).ns > w->options.slow.ns / 4;
+    if (mono_before(w->next, k.now))
+        k.late = mono_since(k.now, w->next);
     loops_each(look_at, &k);
     for (size_t i = 0; i < k.found_count; i++)
         tell(w, &k.found[i]);

@@ -12,4 +12,5 @@ libpen_la_SOURCES += \
 	%reldir%/stack.c %reldir%/stack.h \
 	%reldir%/stderr.c %reldir%/stderr.h \
 	%reldir%/stdio.c %reldir%/stdio.h \
+	%reldir%/symbols.c %reldir%/symbols.h \
 	%reldir%/thread.c %reldir%/thread.h

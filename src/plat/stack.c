@@ -21,6 +21,7 @@
 #include "base/check.h"
 #include "base/count.h"
 #include "plat/clock.h"
+#include "plat/symbols.h"
 
 enum { SLOTS = 8, SIGNAL_FRAMES = 2 /* the handler, and what the kernel returns to */ };
 
@@ -172,22 +173,28 @@ static const char *base_name(const char *path)
 }
 
 /* A return address stands behind its call, which may have been the last of its function. */
-static int format_frame(struct buf *text, uintptr_t at, bool is_return)
+static int format_frame(const struct symbols *own, struct buf *text, uintptr_t at, bool is_return)
 {
     Dl_info info;
-    if (dladdr((void *)(at - (is_return ? 1 : 0)), &info) == 0 || info.dli_fname == NULL)
+    uintptr_t inside = at - (is_return ? 1 : 0);
+    if (dladdr((void *)inside, &info) == 0 || info.dli_fname == NULL)
         return buf_printf(text, "0x%" PRIxPTR "\n", at);
-    const char *file = base_name(info.dli_fname);
-    if (info.dli_sname == NULL)
+    const char *file = base_name(info.dli_fname), *name = info.dli_sname;
+    uintptr_t start = (uintptr_t)info.dli_saddr;
+    if (name == NULL)
+        name = symbols_find(own, inside, &start);
+    if (name == NULL)
         return buf_printf(text, "%s+0x%" PRIxPTR "\n", file, at - (uintptr_t)info.dli_fbase);
-    return buf_printf(text, "%s+0x%" PRIxPTR " (%s)\n", info.dli_sname,
-                      at - (uintptr_t)info.dli_saddr, file);
+    return buf_printf(text, "%s+0x%" PRIxPTR " (%s)\n", name, at - start, file);
 }
 
 int stack_format(const struct stack *s, struct buf *text)
 {
     int r = 0;
+    struct symbols own;
+    symbols_open(&own);
     for (int i = 0; i < s->count && r == 0; i++)
-        r = format_frame(text, (uintptr_t)s->frames[i], i > 0);
+        r = format_frame(&own, text, (uintptr_t)s->frames[i], i > 0);
+    symbols_close(&own);
     return r;
 }

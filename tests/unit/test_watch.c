@@ -123,8 +123,8 @@ PEN_API void block_until_told(struct pen_loop *l, void *arg, int status)
 {
     (void)l, (void)arg, (void)status;
     struct pollfd fds = { .fd = pipe_fds[0], .events = POLLIN };
-    while (poll(&fds, 1, -1) <
-           0) /* A read() would be restarted, but ThreadSanitizer would not let the signal in. */
+    /* A read() would be restarted, but ThreadSanitizer would not let the signal in. */
+    while (poll(&fds, 1, -1) < 0)
         ck_assert_int_eq(errno, EINTR);
 }
 
@@ -167,7 +167,8 @@ START_TEST(a_stall_is_told_again_when_it_has_doubled)
 }
 END_TEST
 
-static void spin_in_a_step(struct pen_loop *l, void *arg, int status)
+/* Not inlined and without a tail call, so that it is in the stack; static, so that only the file's own table knows it. */
+__attribute__((noinline)) static void spin_in_a_step(struct pen_loop *l, void *arg, int status)
 {
     loop_set_running(l, "consumer work/0", 17);
     spin_until_told(l, arg, status);
@@ -179,6 +180,7 @@ START_TEST(what_runs_is_named)
     watch(keep, pen_ms(20));
     run_there(spin_in_a_step);
     pen_watch_stop();
+    ck_assert_msg(strstr(first_stack, "spin_in_a_step+0x") != NULL, "the stack is:\n%s", first_stack);
     ck_assert_str_eq(first_running, "consumer work/0");
     ck_assert_uint_eq(first.running_id, 17);
 }
