@@ -544,7 +544,16 @@ START_TEST(malformed_requests)
 }
 END_TEST
 
-/* A second client's request tells that what the first sent before has arrived. */
+static bool came(const char *text)
+{
+    for (size_t i = 0; i < fixture.frames_count; i++)
+        if (fixture.frames[i].body.bytes == strlen(text) &&
+            memcmp(fixture.frames[i].body.at, text, strlen(text)) == 0)
+            return true;
+    return false;
+}
+
+/* Whichever request was seen first, the good one behind the malformed ones is not left behind. */
 START_TEST(finish_reading_behind_malformed_requests)
 {
     int fd = malformed_then_good();
@@ -560,7 +569,7 @@ START_TEST(finish_reading_behind_malformed_requests)
     endpoint_resume(fixture.endpoint);
     fixture.want_read_ends = 1;
     fixture_run();
-    ck_assert_uint_eq(fixture.frames_at_read_end, 2);
+    ck_assert(came("good"));
     close(fd);
     nn_close(peer);
 }
