@@ -104,6 +104,16 @@ static void check_addresses(struct loader *l, const struct loaded *o, enum optio
                      sections[o->section].word, o->name);
 }
 
+/* Of one list; libnanomsg knows all of them. */
+static void check_native(struct loader *l, const struct loaded *o, enum option_id id)
+{
+    const struct conf_strings *list = strings_of(o, id);
+    for (size_t i = 0; i < list->count && !is_refused(o, id); i++)
+        if (!str_starts(list->at[i], "tcp://") && !str_starts(list->at[i], "ipc://"))
+            report_error(&l->report, item_place(o, id, i),
+                         "\"transport: native\" knows tcp and ipc; this address needs nanomsg or auto");
+}
+
 static void check_producer(struct loader *l, const struct loaded *o)
 {
     const struct conf_producer *p = o->object;
@@ -113,6 +123,10 @@ static void check_producer(struct loader *l, const struct loaded *o)
                      o->name);
     if (p->pattern != PATTERN_LINES && p->pattern != PATTERN_NONE)
         check_addresses(l, o, OPTION_PRODUCER_listen, OPTION_PRODUCER_connect);
+    if (p->transport != TRANSPORT_NATIVE || is_refused(o, OPTION_PRODUCER_transport))
+        return;
+    check_native(l, o, OPTION_PRODUCER_listen);
+    check_native(l, o, OPTION_PRODUCER_connect);
 }
 
 static void check_publisher(struct loader *l, const struct loaded *o)
@@ -121,6 +135,10 @@ static void check_publisher(struct loader *l, const struct loaded *o)
     check_choice(l, o);
     if (p->pattern != PATTERN_NONE)
         check_addresses(l, o, OPTION_PUBLISHER_listen, OPTION_PUBLISHER_connect);
+    if (p->transport != TRANSPORT_NATIVE || is_refused(o, OPTION_PUBLISHER_transport))
+        return;
+    check_native(l, o, OPTION_PUBLISHER_listen);
+    check_native(l, o, OPTION_PUBLISHER_connect);
 }
 
 static void check_consumer(struct loader *l, const struct loaded *o)

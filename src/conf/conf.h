@@ -36,6 +36,8 @@ enum conf_pattern {
     PATTERN_PUSH
 };
 enum conf_framing { FRAMING_RAW, FRAMING_JSON };
+enum conf_transport { TRANSPORT_AUTO, TRANSPORT_NATIVE, TRANSPORT_NANOMSG };
+enum conf_slow_subscriber { SLOW_DROP_OLDEST, SLOW_DROP_NEWEST, SLOW_DISCONNECT };
 enum conf_reply { REPLY_RECEIPT, REPLY_RESULT };
 enum conf_on_failure { ON_FAILURE_DROP, ON_FAILURE_DEAD };
 enum conf_builtin { BUILTIN_NONE, BUILTIN_PASS, BUILTIN_SUM_SQUARES, BUILTIN_SLEEP };
@@ -65,6 +67,9 @@ struct conf_producer {
     uint64_t line_max, message_max, receive_buffer, reply_bytes_max;
     unsigned ipc_mode;
     span_t linger;
+    enum conf_transport transport;
+    uint64_t connections_max, peer_bytes_max;
+    span_t handshake_timeout;
 };
 
 struct conf_handler {
@@ -96,6 +101,10 @@ struct conf_publisher {
     uint64_t bytes_max, send_buffer;
     unsigned ipc_mode;
     span_t linger;
+    enum conf_transport transport;
+    uint64_t connections_max, peer_bytes_max;
+    span_t handshake_timeout;
+    enum conf_slow_subscriber slow_subscriber;
 };
 
 struct conf_top {

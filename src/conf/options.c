@@ -56,6 +56,20 @@ static const struct word words_framing[] = {
     { 0 },
 };
 
+static const struct word words_transport[] = {
+    { "auto", TRANSPORT_AUTO, NULL },
+    { "native", TRANSPORT_NATIVE, NULL },
+    { "nanomsg", TRANSPORT_NANOMSG, NULL },
+    { 0 },
+};
+
+static const struct word words_slow_subscriber[] = {
+    { "drop_oldest", SLOW_DROP_OLDEST, NULL },
+    { "drop_newest", SLOW_DROP_NEWEST, NULL },
+    { "disconnect", SLOW_DISCONNECT, NULL },
+    { 0 },
+};
+
 static const struct word words_reply[] = {
     { "receipt", REPLY_RECEIPT, NULL },
     { "result", REPLY_RESULT, NULL },

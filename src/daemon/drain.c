@@ -270,13 +270,13 @@ static void add_queues(const struct daemon *d, struct broker_ledger *sum, bool *
 /* Results that did not leave, by where they ended. */
 struct unsent {
     uint64_t lost;    /* in front of a socket that was closed, or was full */
-    uint64_t dropped; /* by a socket: of a pattern that drops, with no peer there, or refused */
+    uint64_t dropped; /* by a socket: no peer there, one too slow or gone, or refused */
 };
 
 static void add_unsent(struct unsent *sum, uint64_t lost, const struct endpoint_stats *s)
 {
     sum->lost += lost;
-    sum->dropped += s->dropped_no_peer + s->dropped_error;
+    sum->dropped += s->dropped_no_peer + s->dropped_error + s->dropped_slow + s->dropped_gone;
 }
 
 static struct unsent count_unsent(const struct daemon *d)

@@ -28,17 +28,29 @@ void status_sample(struct daemon *d)
     d->sample = now;
 }
 
+/* What the native transport counts about those who came. */
+static json_t *peers_json(const struct endpoint_stats *e)
+{
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "connects",
+                     INT(e->connects), "accepts", INT(e->accepts), "breaks", INT(e->breaks),
+                     "refused", INT(e->refused), "handshake_timeouts", INT(e->handshake_timeouts),
+                     "wrong_protocol", INT(e->wrong_protocol), "http", INT(e->garbage_http), "tls",
+                     INT(e->garbage_tls), "garbage", INT(e->garbage_other), "dropped_slow",
+                     INT(e->dropped_slow), "dropped_gone", INT(e->dropped_gone));
+}
+
 static json_t *producer_json(const struct producer *p)
 {
     struct producer_stats s;
     producer_stats(p, &s);
     const struct conf_producer *c = producer_conf(p);
-    return json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "name", c->name,
-                     "pattern", conf_pattern_word(c->pattern), "queue", c->queue, "in",
+    return json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:o}", "name",
+                     c->name, "pattern", conf_pattern_word(c->pattern), "queue", c->queue, "in",
                      INT(s.accepted), "bytes_in", INT(s.endpoint.bytes_in), "refused",
                      INT(s.refused), "malformed", INT(s.malformed + s.endpoint.malformed),
                      "too_big", INT(s.endpoint.too_big), "replies_lost", INT(s.replies_lost),
-                     "peers", INT(s.endpoint.peers), "paused", s.paused);
+                     "peers", INT(s.endpoint.peers), "paused", s.paused, "connections",
+                     peers_json(&s.endpoint));
 }
 
 static json_t *thread_json(const struct consumer *c)
@@ -77,12 +89,13 @@ static json_t *publisher_json(const struct publisher *p)
     struct publisher_stats s;
     publisher_stats(p, &s);
     const struct conf_publisher *c = publisher_conf(p);
-    return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "name", c->name, "pattern",
+    return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "name", c->name, "pattern",
                      conf_pattern_word(c->pattern), "out", INT(s.endpoint.frames_out), "bytes_out",
                      INT(s.endpoint.bytes_out), "waiting_bytes", INT(s.outlet.waiting_bytes),
                      "lost", INT(s.outlet.lost), "dropped",
-                     INT(s.endpoint.dropped_no_peer + s.endpoint.dropped_error), "peers",
-                     INT(s.endpoint.peers));
+                     INT(s.endpoint.dropped_no_peer + s.endpoint.dropped_error +
+                         s.endpoint.dropped_slow + s.endpoint.dropped_gone),
+                     "peers", INT(s.endpoint.peers), "connections", peers_json(&s.endpoint));
 }
 
 static json_t *queue_json(const struct conf_queue *c, struct jobq *q)

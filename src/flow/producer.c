@@ -335,6 +335,10 @@ static int open_endpoint(struct producer *p, char *text, size_t size)
         .send_buffer = c->receive_buffer,
         .ipc_mode = c->ipc_mode,
         .linger = c->linger,
+        .transport = c->transport,
+        .connections_max = c->connections_max,
+        .peer_bytes_max = c->peer_bytes_max,
+        .handshake = c->handshake_timeout,
     };
     return endpoint_open(&options, text, size, &p->endpoint);
 }

@@ -69,6 +69,11 @@ static int open_endpoint(struct publisher *p, char *text, size_t size)
         .send_buffer = c->send_buffer,
         .ipc_mode = c->ipc_mode,
         .linger = c->linger,
+        .transport = c->transport,
+        .connections_max = c->connections_max,
+        .peer_bytes_max = c->peer_bytes_max,
+        .handshake = c->handshake_timeout,
+        .slow = c->slow_subscriber,
     };
     return endpoint_open(&options, text, size, &p->endpoint);
 }

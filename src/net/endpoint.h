@@ -3,8 +3,8 @@
  * An endpoint: one SP socket (or a source of lines) on one loop. It hands over batches of frames and takes
  * batches; a full receiver stops its reading, a full peer stops its sender; closing drains.
  *
- * Kinds behind it: nn.c over libnanomsg, lines.c for files, FIFOs and standard input; the native SP
- * transport fits the same interface.
+ * Kinds behind it: sp.c, which speaks SP over tcp and ipc itself; nn.c over libnanomsg; lines.c for
+ * files, FIFOs and standard input.
  *
  * Thread: the endpoint's loop, unless a call says otherwise. Events come from the loop, never from within
  * a call to the endpoint.
@@ -19,6 +19,7 @@
 #include "base/route.h"
 #include "base/slice.h"
 #include "base/units.h"
+#include "conf/conf.h"
 
 enum sp_pattern {
     SP_PULL,
@@ -72,6 +73,12 @@ struct endpoint_options {
     size_t receive_buffer, send_buffer;                   /* bytes; 0: the transport's default */
     unsigned ipc_mode; /* file mode after bind; 0: as the umask gives it */
     span_t linger;     /* at close, for peers to fetch what was sent */
+    enum conf_transport transport;
+    /* The native transport's; each 0: its default. */
+    size_t connections_max; /* accepted at a time; 10,000; at most 65,535 */
+    size_t peer_bytes_max;  /* waiting for one peer, with SP_OUT_BYTES for each message; 1 MiB */
+    span_t handshake;       /* for a peer to say its SP hello; 1 s */
+    enum conf_slow_subscriber slow; /* SP_PUB */
 };
 
 struct endpoint_stats {
@@ -84,6 +91,14 @@ struct endpoint_stats {
     uint64_t dropped_unread; /* frames kept for on_frames when the endpoint was closed */
     uint64_t peers;          /* now */
     uint64_t connects, accepts, breaks, connect_errors;
+    /* The native transport's. */
+    uint64_t accept_errors;      /* no descriptor was left, for example */
+    uint64_t refused;            /* beyond connections_max, or a pair's second peer */
+    uint64_t handshake_timeouts; /* peers that did not say hello */
+    uint64_t wrong_protocol;     /* peers whose pattern does not go with ours */
+    uint64_t garbage_http, garbage_tls, garbage_other; /* connections that are no SP */
+    uint64_t dropped_slow; /* messages to one peer, whose buffer was full */
+    uint64_t dropped_gone; /* answers to a peer that had left */
 };
 
 /* Open the socket, bind and connect every address. Nothing is read before endpoint_resume(). The message of a

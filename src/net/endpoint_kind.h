@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What an endpoint's front (endpoint.c) and the kinds behind it (nn.c, lines.c) have between them.
+ * What an endpoint's front (endpoint.c) and the kinds behind it (sp.c, nn.c, lines.c) have between them.
  *
  * The front keeps what the receiver did not take, decides when to read, and ends an endpoint; a kind
  * reads without waiting, sends, and tells when there is something to do. A kind embeds struct
@@ -67,6 +67,8 @@ struct endpoint {
 
 /* ---- the kinds' ways in: options are checked as far as they are the kind's ---- */
 
+int sp_open(const struct endpoint_options *options, char *text, size_t size,
+            struct endpoint **ret_endpoint) MUST_CHECK;
 int nn_open(const struct endpoint_options *options, char *text, size_t size,
             struct endpoint **ret_endpoint) MUST_CHECK;
 int lines_open(const struct endpoint_options *options, char *text, size_t size,

@@ -18,6 +18,17 @@ LONG = bool(os.environ.get("PENSTOCK_LONG"))
 QUICK = bool(os.environ.get("PENSTOCK_QUICK"))
 
 
+TRANSPORT = os.environ.get("PENSTOCK_TRANSPORT")
+
+
+def with_transport(text):
+    """Each endpoint over $PENSTOCK_TRANSPORT, when that is set: for configurations with an endpoint in a line."""
+    if not TRANSPORT:
+        return text
+    pattern = r"\{(?=[^{}\n]*pattern: *(?:pull|rep|sub|bus|pair|pub|push)\b)"
+    return re.sub(pattern, lambda m: f"{{transport: {TRANSPORT}, ", text)
+
+
 class Pipeline(Daemon):
     """A daemon on a configuration; NAME.tcp in the text becomes an address of a free port, NAME.ipc one in the
     daemon's folder. The control socket is added."""
@@ -25,6 +36,7 @@ class Pipeline(Daemon):
     def __init__(self, text, **environment):
         super().__init__(None, **environment)
         self.addresses = {}
+        text = with_transport(text)
         text = re.sub(r"\b(\w+)\.(tcp|ipc)\b", lambda m: self.address(m[1], m[2]), text)
         self.config = os.path.join(self.folder.name, "penstock.yaml")
         with open(self.config, "w") as file:

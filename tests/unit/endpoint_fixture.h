@@ -17,6 +17,11 @@
 #include "base/limits.h"
 #include "net/endpoint.h"
 
+/* The suite of endpoints is run over each transport. */
+#ifndef FIXTURE_TRANSPORT
+#define FIXTURE_TRANSPORT TRANSPORT_NANOMSG
+#endif
+
 enum { FIXTURE_FRAMES_MAX = 64 * 1024 };
 
 /* For a case that hangs; long, because the machine may have other things to do. */
@@ -124,6 +129,7 @@ static inline struct endpoint_options fixture_options(enum sp_pattern pattern)
         .pattern = pattern,
         .message_max = 256 * 1024,
         .ipc_mode = 0600,
+        .transport = FIXTURE_TRANSPORT,
     };
 }
 

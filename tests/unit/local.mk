@@ -14,7 +14,13 @@ unit_tests += %reldir%/test_json %reldir%/test_control
 unit_tests += %reldir%/test_log %reldir%/test_proc %reldir%/test_handler
 unit_tests += %reldir%/test_isopool %reldir%/test_worker_lines %reldir%/test_worker_proto
 unit_tests += %reldir%/test_sp
-unit_tests += %reldir%/test_endpoint_nn %reldir%/test_lines
+unit_tests += %reldir%/test_endpoint_nn %reldir%/test_endpoint_native %reldir%/test_lines
+unit_tests += %reldir%/test_endpoint_sp
+%canon_reldir%_test_endpoint_sp_SOURCES = %reldir%/test_endpoint_sp.c %reldir%/endpoint_fixture.h
+%canon_reldir%_test_endpoint_native_SOURCES = \
+	%reldir%/test_endpoint_nn.c %reldir%/endpoint_fixture.h
+%canon_reldir%_test_endpoint_native_CPPFLAGS = \
+	$(AM_CPPFLAGS) -DFIXTURE_TRANSPORT=TRANSPORT_NATIVE
 %canon_reldir%_test_endpoint_nn_SOURCES = %reldir%/test_endpoint_nn.c %reldir%/endpoint_fixture.h
 %canon_reldir%_test_lines_SOURCES = %reldir%/test_lines.c %reldir%/endpoint_fixture.h
 unit_tests += %reldir%/test_histogram

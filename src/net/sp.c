@@ -1,0 +1,541 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Endpoints that speak SP over tcp and ipc themselves, on the loop.
+ *
+ * To whom a message goes:
+ *
+ *   push, pair   to the next peer in turn that has room. When none has, the send comes up short. What a peer
+ *                that goes was not given completely goes to another (orphans), before what is new.
+ *   pub, bus     to all; topics are the subscribers' to filter. A peer whose buffer is full loses the
+ *                oldest or the newest, or is cut off (slow_subscriber), and that is counted.
+ *   rep          to the peer that its route names; when it has gone, or its buffer is full, it is dropped and
+ *                counted.
+ *
+ * Closing: nobody new is let in; each peer that was sent something is written what waits, is told the
+ * end (SHUT_WR), and has until `linger` to end its side. For a libnanomsg peer on ipc forgets what it
+ * has not read when its descriptor reports a hang-up, which comes only when both sides have ended.
+ *
+ * Thread: the endpoint's loop; only the counters are read from elsewhere.
+ */
+#include "net/sp.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+
+enum {
+    BATCH_BYTES = 1024 * 1024, /* a batch ends after this much */
+    MESSAGE_MAX_DEFAULT = 1024 * 1024,
+    CONNECTIONS_MAX_DEFAULT = 10000,
+    CONNECTIONS_MAX_MAX = 65535 - LIMIT_ADDRESSES_PER_ENDPOINT,
+    PEER_BYTES_MAX_DEFAULT = 1024 * 1024,
+    HANDSHAKE_DEFAULT_S = 1,
+};
+
+/* ---- reading ---- */
+
+static size_t sp_read(struct endpoint *ep)
+{
+    struct sp_endpoint *s = sp_of(ep);
+    s->batch_count = s->batch_bytes = 0;
+    sp_split(s);
+    while (s->batch_count < LIMIT_BATCH_ITEMS && s->batch_bytes < BATCH_BYTES &&
+           s->splitting == NULL && !list_empty(&s->ready))
+        sp_peer_fill(CONTAINER_OF(s->ready.next, struct sp_peer, in_ready));
+    ep->more = s->splitting != NULL || !list_empty(&s->ready);
+    return s->batch_count;
+}
+
+static bool sp_has_input(struct endpoint *ep)
+{
+    struct sp_endpoint *s = sp_of(ep);
+    if (s->can_receive)
+        sp_peers_poll(s);
+    return s->splitting != NULL || !list_empty(&s->ready);
+}
+
+static void sp_watch(struct endpoint *ep, bool on)
+{
+    struct sp_endpoint *s = sp_of(ep);
+    if (on == s->watching)
+        return;
+    s->watching = on;
+    if (on && (s->splitting != NULL || !list_empty(&s->ready)))
+        endpoint_kick(ep);
+}
+
+/* ---- sending ---- */
+
+/* The slices move from the frame, so that the front has none to give back. */
+static struct sp_out take_frame(struct parcel_frame *f)
+{
+    struct sp_out out = { .head = f->head, .body = f->body };
+    f->head = f->body = (struct slice){ 0 };
+    return out;
+}
+
+static struct sp_out share_frame(const struct parcel_frame *f)
+{
+    return (struct sp_out){ .head = slice_ref(f->head), .body = slice_ref(f->body) };
+}
+
+static size_t frame_bytes(const struct parcel_frame *f)
+{
+    return (size_t)f->head.bytes + f->body.bytes;
+}
+
+static void note_sent(struct sp_endpoint *s, size_t frames, size_t bytes)
+{
+    count_add(&s->base.frames_out, frames);
+    count_add(&s->base.bytes_out, bytes);
+}
+
+static struct sp_peer *first_roomy(struct sp_endpoint *s)
+{
+    return list_empty(&s->roomy) ? NULL : CONTAINER_OF(s->roomy.next, struct sp_peer, in_roomy);
+}
+
+/* The next one is another's turn. */
+static void give(struct sp_endpoint *s, struct sp_peer *p, const struct sp_out *out)
+{
+    list_remove(&p->in_roomy);
+    list_push_back(&s->roomy, &p->in_roomy);
+    sp_peer_push(p, out);
+}
+
+static void flush_dirty(struct sp_endpoint *s)
+{
+    while (!list_empty(&s->dirty))
+        (void)sp_peer_flush(CONTAINER_OF(s->dirty.next, struct sp_peer, in_dirty));
+}
+
+/* Deal frames out to those who have room, orphans first; how many were dealt. */
+static size_t deal(struct sp_endpoint *s, struct parcel_frame *frames, size_t n)
+{
+    size_t i = 0, bytes = 0;
+    struct sp_peer *p;
+    while ((s->orphans.count > 0 || i < n) && (p = first_roomy(s)) != NULL) {
+        do {
+            struct sp_out out;
+            if (s->orphans.count > 0) {
+                out = sp_queue_take(&s->orphans);
+            } else {
+                bytes += frame_bytes(&frames[i]);
+                out = take_frame(&frames[i++]);
+            }
+            give(s, p, &out);
+        } while ((s->orphans.count > 0 || i < n) && (p = first_roomy(s)) != NULL);
+        flush_dirty(s); /* Those who took it all have room again. */
+    }
+    note_sent(s, i, bytes);
+    return i;
+}
+
+static void lose(struct count *reason, const struct sp_out *out)
+{
+    struct sp_out lost = *out;
+    count_add(reason, 1);
+    slice_release(&lost.head);
+    slice_release(&lost.body);
+}
+
+/* Its buffer is full and it takes nothing. False when the message is dropped, and perhaps the peer gone. */
+static bool offer_slow(struct sp_peer *p, const struct sp_out *out)
+{
+    struct sp_endpoint *s = p->owner;
+    enum conf_slow_subscriber slow = s->base.pattern == SP_PUB ? s->slow : SLOW_DROP_NEWEST;
+    log_limited(&s->slow_complaints, SP_LOG_BURST, s->base.name,
+                "peer %s is too slow: messages to it are dropped", p->name);
+    if (slow == SLOW_DROP_OLDEST) {
+        while (!sp_peer_has_room(p, sp_out_payload(out)) &&
+               sp_queue_drop_oldest(&p->out, p->begun > 0))
+            count_add(&s->dropped_slow, 1);
+        sp_peer_push(p, out);
+        return true;
+    }
+    lose(&s->dropped_slow, out);
+    if (slow == SLOW_DISCONNECT)
+        sp_peer_lose(p, "it is too slow");
+    return false;
+}
+
+enum offered { OFFER_TAKEN, OFFER_DROPPED, OFFER_GONE };
+
+/* One message more for a peer of a pattern that drops. */
+static enum offered offer(struct sp_peer *p, const struct sp_out *out)
+{
+    struct sp_endpoint *s = p->owner;
+    uint32_t id = p->id;
+    if (!sp_peer_has_room(p, sp_out_payload(out))) {
+        if (!p->blocked && (!sp_peer_flush(p) || p->deaf)) {
+            lose(&s->dropped_gone, out);
+            return OFFER_GONE;
+        }
+        if (!sp_peer_has_room(p, sp_out_payload(out))) {
+            bool taken = offer_slow(p, out);
+            bool there = taken || sp_peer_find(s, id) != NULL;
+            return taken ? OFFER_TAKEN : (there ? OFFER_DROPPED : OFFER_GONE);
+        }
+    }
+    sp_peer_push(p, out);
+    return OFFER_TAKEN;
+}
+
+/* To all, the last of whom gets the frames themselves. */
+static size_t spread(struct sp_endpoint *s, struct parcel_frame *frames, size_t n)
+{
+    size_t bytes = 0;
+    if (list_empty(&s->talks)) {
+        count_add(&s->base.dropped_no_peer, n);
+        return n;
+    }
+    for (size_t i = 0; i < n; i++)
+        bytes += frame_bytes(&frames[i]);
+    LIST_EACH_SAFE(node, &s->talks) {
+        struct sp_peer *p = CONTAINER_OF(node, struct sp_peer, in_talks);
+        bool last = node->next == &s->talks, there = true;
+        for (size_t i = 0; i < n && there; i++) {
+            struct sp_out out = last ? take_frame(&frames[i]) : share_frame(&frames[i]);
+            there = offer(p, &out) != OFFER_GONE;
+        }
+        if (there)
+            (void)sp_peer_flush(p);
+    }
+    note_sent(s, n, bytes);
+    return n;
+}
+
+static void answer(struct sp_endpoint *s, struct parcel_frame *f)
+{
+    const struct route *route = f->route;
+    check(route != NULL && route->bytes > SP_ID_BYTES && route->bytes <= LIMIT_ROUTE_BYTES);
+    struct sp_peer *p = sp_peer_find(s, sp_id_get(route->at));
+    if (p == NULL || p->state != SP_PEER_TALKS || p->deaf) {
+        count_add(&s->dropped_gone, 1);
+        return;
+    }
+    size_t bytes = frame_bytes(f);
+    struct sp_out out = take_frame(f);
+    out.stack_bytes = (uint8_t)(route->bytes - SP_ID_BYTES);
+    memcpy(out.stack, route->at + SP_ID_BYTES, out.stack_bytes);
+    if (offer(p, &out) == OFFER_TAKEN)
+        note_sent(s, 1, bytes);
+}
+
+static size_t sp_send(struct endpoint *ep, struct parcel_frame *frames, size_t n)
+{
+    struct sp_endpoint *s = sp_of(ep);
+    check(s->can_send);
+    if (ep->pattern == SP_PUB || ep->pattern == SP_BUS)
+        return spread(s, frames, n);
+    if (ep->pattern == SP_REP) {
+        for (size_t i = 0; i < n; i++)
+            answer(s, &frames[i]);
+        flush_dirty(s);
+        return n;
+    }
+    size_t dealt = deal(s, frames, n);
+    s->wants_room = dealt < n;
+    return dealt;
+}
+
+void sp_tell_room(struct sp_endpoint *s)
+{
+    if (!s->wants_room || s->orphans.count > 0 || list_empty(&s->roomy))
+        return;
+    s->wants_room = false;
+    endpoint_has_room(&s->base);
+}
+
+/* ---- the end ---- */
+
+static void drop_orphans(struct sp_endpoint *s)
+{
+    if (s->orphans.count > 0)
+        log_warning(s->base.name, "%u messages that no peer took are dropped", s->orphans.count);
+    count_add(&s->base.dropped_error, s->orphans.count);
+    sp_queue_clear(&s->orphans);
+}
+
+static void end_all(struct sp_endpoint *s)
+{
+    s->closing = s->ended = true; /* First, for the end of each peer is told to us. */
+    sp_detach(s);
+    pen_timer_cancel(&s->linger_timer);
+    pen_timer_cancel(&s->step_timer);
+    LIST_EACH_SAFE(node, &s->peers)
+        sp_peer_drop(CONTAINER_OF(node, struct sp_peer, in_all));
+    drop_orphans(s);
+    chunk_retire(&s->chunk);
+}
+
+static void leave_all(struct sp_endpoint *s)
+{
+    if (s->stopped || s->orphans.count > 0) /* Orphans wait for somebody to come. */
+        return;
+    sp_detach(s);
+    LIST_EACH_SAFE(node, &s->peers)
+        sp_peer_leave(CONTAINER_OF(node, struct sp_peer, in_all));
+}
+
+static bool is_over(const struct sp_endpoint *s)
+{
+    return s->stopped && s->peers_count == 0 && s->orphans.count == 0;
+}
+
+/* Nobody new will come: one who still takes something takes all, room or not. */
+static void hand_down(struct sp_endpoint *s)
+{
+    LIST_EACH_SAFE(node, &s->talks) {
+        struct sp_peer *p = CONTAINER_OF(node, struct sp_peer, in_talks);
+        if (p->shut)
+            continue;
+        while (s->orphans.count > 0) {
+            struct sp_out out = sp_queue_take(&s->orphans);
+            sp_peer_push(p, &out);
+        }
+        (void)sp_peer_flush(p);
+    }
+}
+
+static void go_on(struct sp_endpoint *s)
+{
+    if (s->orphans.count > 0)
+        (void)deal(s, NULL, 0);
+    if (!s->closing)
+        return;
+    leave_all(s);
+    if (s->stopped && s->orphans.count > 0) {
+        hand_down(s);
+        drop_orphans(s);
+    }
+    if (!is_over(s))
+        return;
+    end_all(s);
+    endpoint_source_closed(&s->base);
+}
+
+static void on_step(struct pen_loop *loop, void *arg, int status)
+{
+    struct sp_endpoint *s = arg;
+    if (status < 0) /* The loop is being closed: its owner frees the endpoint. */
+        return;
+    loop_assert_here(loop);
+    go_on(s);
+    sp_tell_room(s);
+}
+
+/* Whoever goes may go in the middle of dealing or leaving; what follows from it waits for the next turn.
+ * Without memory for that, the next peer that comes or the end of lingering brings it. */
+static void step_soon(struct sp_endpoint *s)
+{
+    (void)!pen_loop_call_at(s->base.loop, &s->step_timer, PEN_NOW, on_step, s);
+}
+
+void sp_peer_came(struct sp_endpoint *s)
+{
+    if (s->orphans.count > 0 || s->closing)
+        step_soon(s);
+    sp_tell_room(s);
+}
+
+void sp_peer_went(struct sp_endpoint *s)
+{
+    if (!s->ended && (s->closing || s->orphans.count > 0))
+        step_soon(s);
+}
+
+static void on_linger_over(struct pen_loop *loop, void *arg, int status)
+{
+    struct sp_endpoint *s = arg;
+    if (status < 0) /* The loop is being closed: its owner frees the endpoint. */
+        return;
+    loop_assert_here(loop);
+    if (s->talks_count > 0)
+        log_notice(s->base.name, "%zu peers have not ended their side in time", s->talks_count);
+    end_all(s);
+    endpoint_source_closed(&s->base);
+}
+
+static bool sp_close(struct endpoint *ep, bool immediate)
+{
+    struct sp_endpoint *s = sp_of(ep);
+    if (immediate) {
+        end_all(s);
+        return true;
+    }
+    s->closing = true;
+    leave_all(s);
+    if (!is_over(s) &&
+        pen_loop_call_later(ep->loop, &s->linger_timer, s->linger, on_linger_over, s) == 0)
+        return false;
+    end_all(s);
+    return true;
+}
+
+static void sp_add_stats(const struct endpoint *ep, struct endpoint_stats *stats)
+{
+    const struct sp_endpoint *s = CONTAINER_OF(ep, const struct sp_endpoint, base);
+    stats->peers = count_read(&s->peers_now);
+    stats->connects = count_read(&s->connects);
+    stats->accepts = count_read(&s->accepts);
+    stats->breaks = count_read(&s->breaks);
+    stats->connect_errors = count_read(&s->connect_errors);
+    stats->accept_errors = count_read(&s->accept_errors);
+    stats->refused = count_read(&s->refused);
+    stats->handshake_timeouts = count_read(&s->handshake_timeouts);
+    stats->wrong_protocol = count_read(&s->wrong_protocol);
+    stats->garbage_http = count_read(&s->garbage_http);
+    stats->garbage_tls = count_read(&s->garbage_tls);
+    stats->garbage_other = count_read(&s->garbage_other);
+    stats->dropped_slow = count_read(&s->dropped_slow);
+    stats->dropped_gone = count_read(&s->dropped_gone);
+}
+
+static void free_topics(struct sp_endpoint *s)
+{
+    for (char **topic = s->topics; topic != NULL && *topic != NULL; topic++)
+        free(*topic);
+    free(s->topics);
+}
+
+static void sp_free(struct endpoint *ep)
+{
+    struct sp_endpoint *s = sp_of(ep);
+    for (size_t i = 0; i < s->dialers_count; i++)
+        free(s->dialers[i].text);
+    free_topics(s);
+    free(s->slots);
+    endpoint_fini(ep);
+    free(s);
+}
+
+/* ---- opening ---- */
+
+static const struct endpoint_kind sp_kind = {
+    .read = sp_read,
+    .has_input = sp_has_input,
+    .watch = sp_watch,
+    .send = sp_send,
+    .close = sp_close,
+    .stats = sp_add_stats,
+    .free = sp_free,
+};
+
+static const struct {
+    uint16_t protocol;
+    bool receives, sends;
+} patterns[] = {
+    [SP_PULL] = { SP_PROTOCOL_PULL, true, false }, [SP_PUSH] = { SP_PROTOCOL_PUSH, false, true },
+    [SP_PUB] = { SP_PROTOCOL_PUB, false, true },   [SP_SUB] = { SP_PROTOCOL_SUB, true, false },
+    [SP_REP] = { SP_PROTOCOL_REP, true, true },    [SP_BUS] = { SP_PROTOCOL_BUS, true, true },
+    [SP_PAIR] = { SP_PROTOCOL_PAIR, true, true },
+};
+
+static size_t or_default(size_t value, size_t otherwise)
+{
+    return value > 0 ? value : otherwise;
+}
+
+static void set_options(struct sp_endpoint *s, const struct endpoint_options *o)
+{
+    s->protocol = patterns[o->pattern].protocol;
+    s->can_receive = patterns[o->pattern].receives;
+    s->can_send = patterns[o->pattern].sends;
+    s->message_max = or_default(o->message_max, MESSAGE_MAX_DEFAULT);
+    s->payload_max = s->message_max + (o->pattern == SP_REP ? SP_HOPS_MAX * SP_ID_BYTES : 0);
+    s->peer_bytes_max = or_default(o->peer_bytes_max, PEER_BYTES_MAX_DEFAULT);
+    s->connections_max = or_default(o->connections_max, CONNECTIONS_MAX_DEFAULT);
+    if (s->connections_max > CONNECTIONS_MAX_MAX)
+        s->connections_max = CONNECTIONS_MAX_MAX;
+    s->receive_buffer = o->receive_buffer;
+    s->send_buffer = o->send_buffer;
+    s->slow = o->slow;
+    s->handshake = o->handshake.ns > 0 ? o->handshake : span_s(HANDSHAKE_DEFAULT_S);
+    s->linger = o->linger;
+    s->random = (uint64_t)pen_loop_now(o->loop).ns ^ (uint64_t)(uintptr_t)s;
+}
+
+static int copy_topics(struct sp_endpoint *s, char *const *topics)
+{
+    size_t n = 0;
+    while (topics != NULL && topics[n] != NULL)
+        n++;
+    if (n == 0 || s->base.pattern != SP_SUB)
+        return 0;
+    s->topics = calloc(n + 1, sizeof *s->topics);
+    for (size_t i = 0; i < n; i++)
+        if (s->topics == NULL || (s->topics[i] = strdup(topics[i])) == NULL)
+            return PEN_ENOMEM;
+    return 0;
+}
+
+static struct sp_endpoint *sp_new(const struct endpoint_options *options)
+{
+    struct sp_endpoint *s = calloc(1, sizeof *s);
+    if (s == NULL)
+        return NULL;
+    if (endpoint_init(&s->base, &sp_kind, options) < 0) {
+        free(s);
+        return NULL;
+    }
+    list_init(&s->peers);
+    list_init(&s->talks);
+    list_init(&s->ready);
+    list_init(&s->roomy);
+    list_init(&s->dirty);
+    set_options(s, options);
+    if (copy_topics(s, options->topics) < 0) {
+        sp_free(&s->base);
+        return NULL;
+    }
+    return s;
+}
+
+static size_t count_of(char *const *addresses)
+{
+    size_t n = 0;
+    while (addresses != NULL && addresses[n] != NULL)
+        n++;
+    return n;
+}
+
+static int attach(struct sp_endpoint *s, const struct endpoint_options *o, char *text, size_t size)
+{
+    size_t n = count_of(o->listen) + count_of(o->connect);
+    if (n == 0) {
+        snprintf(text, size, "no address to listen on or to connect to");
+        return PEN_EADDRESS;
+    }
+    if (n > LIMIT_ADDRESSES_PER_ENDPOINT) {
+        snprintf(text, size, "more than %d addresses", LIMIT_ADDRESSES_PER_ENDPOINT);
+        return PEN_ELIMIT;
+    }
+    int r = 0;
+    for (char *const *at = o->listen; r == 0 && at != NULL && *at != NULL; at++)
+        r = sp_listen(s, *at, o, text, size);
+    for (char *const *at = o->connect; r == 0 && at != NULL && *at != NULL; at++)
+        r = sp_dial(s, *at, text, size);
+    return r;
+}
+
+int sp_open(const struct endpoint_options *options, char *text, size_t size,
+            struct endpoint **ret_endpoint)
+{
+    check((size_t)options->pattern < sizeof patterns / sizeof patterns[0]);
+    struct sp_endpoint *s = sp_new(options);
+    if (s == NULL) {
+        snprintf(text, size, "%s", pen_strerror(PEN_ENOMEM));
+        return PEN_ENOMEM;
+    }
+    int r = attach(s, options, text, size);
+    if (r < 0) {
+        end_all(s);
+        sp_free(&s->base);
+        return r;
+    }
+    *ret_endpoint = &s->base;
+    return 0;
+}

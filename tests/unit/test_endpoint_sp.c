@@ -1,0 +1,837 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The native transport against peers that misbehave, and at its limits: plain connections that say what they
+ * want. What it has in common with libnanomsg's is in test_endpoint_nn.c.
+ */
+#define FIXTURE_TRANSPORT TRANSPORT_NATIVE
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <nanomsg/nn.h>
+#include <nanomsg/pair.h>
+#include <nanomsg/pipeline.h>
+#include <nanomsg/pubsub.h>
+#include <netinet/in.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "endpoint_fixture.h"
+#include "proto/sp.h"
+
+enum { MESSAGE_MAX = 64 * 1024 };
+
+/* ---- addresses and raw peers ---- */
+
+static char address[64];
+static char *addresses[] = { address, NULL };
+static bool over_ipc;
+
+static void make_address(bool ipc)
+{
+    struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t bytes = sizeof at;
+    over_ipc = ipc;
+    if (ipc) {
+        snprintf(address, sizeof address, "ipc://%s/socket", fixture.folder);
+        return;
+    }
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)&at, sizeof at), 0);
+    ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&at, &bytes), 0);
+    close(fd);
+    snprintf(address, sizeof address, "tcp://127.0.0.1:%d", ntohs(at.sin_port));
+}
+
+static struct endpoint_options options_for(enum sp_pattern pattern)
+{
+    struct endpoint_options options = fixture_options(pattern);
+    options.message_max = MESSAGE_MAX;
+    options.listen = addresses;
+    options.handshake = span_s(20);
+    return options;
+}
+
+static void open_listening(enum sp_pattern pattern)
+{
+    struct endpoint_options options = options_for(pattern);
+    fixture_open(&options);
+    if (pattern != SP_PUB && pattern != SP_PUSH)
+        endpoint_resume(fixture.endpoint);
+}
+
+static void turn(void)
+{
+    fixture_run_turns(2);
+}
+
+static void connect_fd(int fd)
+{
+    struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    struct sockaddr_un un = { .sun_family = AF_UNIX };
+    if (over_ipc)
+        snprintf(un.sun_path, sizeof un.sun_path, "%s", address + strlen("ipc://"));
+    else
+        in.sin_port = htons((uint16_t)atoi(strrchr(address, ':') + 1));
+    int r = over_ipc ? connect(fd, (struct sockaddr *)&un, sizeof un)
+                     : connect(fd, (struct sockaddr *)&in, sizeof in);
+    ck_assert_msg(r == 0, "%s", strerror(errno));
+}
+
+static int connected(void)
+{
+    int fd = socket(over_ipc ? AF_UNIX : AF_INET, SOCK_STREAM, 0);
+    ck_assert_int_ge(fd, 0);
+    connect_fd(fd);
+    return fd;
+}
+
+static void say(int fd, const void *bytes, size_t count)
+{
+    ck_assert_int_eq(send(fd, bytes, count, MSG_NOSIGNAL), (ssize_t)count);
+}
+
+static void say_hello(int fd, uint16_t protocol)
+{
+    uint8_t hello[SP_HELLO_BYTES];
+    sp_hello_encode(protocol, hello);
+    say(fd, hello, sizeof hello);
+}
+
+static enum sp_carrier carrier(void)
+{
+    return over_ipc ? SP_CARRIER_IPC : SP_CARRIER_TCP;
+}
+
+static void say_head(int fd, uint64_t payload)
+{
+    uint8_t head[SP_HEAD_BYTES_MAX];
+    say(fd, head, sp_head_encode(carrier(), payload, head));
+}
+
+static void say_message(int fd, const char *text)
+{
+    say_head(fd, strlen(text));
+    say(fd, text, strlen(text));
+}
+
+/* Exactly so many bytes, while the loop runs. */
+static void hear(int fd, void *to, size_t count)
+{
+    size_t got = 0;
+    while (got < count) {
+        ssize_t n = recv(fd, (char *)to + got, count - got, MSG_DONTWAIT);
+        ck_assert_msg(n > 0 || (n < 0 && errno == EAGAIN), "the connection ended");
+        if (n > 0)
+            got += (size_t)n;
+        else
+            turn();
+    }
+}
+
+static int greeted(uint16_t protocol)
+{
+    uint8_t hello[SP_HELLO_BYTES];
+    int fd = connected();
+    say_hello(fd, protocol);
+    hear(fd, hello, sizeof hello);
+    return fd;
+}
+
+/* We end it, without having said a byte. */
+static void is_closed_unanswered(int fd)
+{
+    uint8_t byte;
+    ssize_t n;
+    while ((n = recv(fd, &byte, 1, MSG_DONTWAIT)) < 0 && errno == EAGAIN)
+        turn();
+    ck_assert_int_le(n, 0);
+    close(fd);
+}
+
+static void reset(int fd)
+{
+    struct linger hard = { .l_onoff = 1 };
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
+    close(fd);
+}
+
+#define run_until(condition) \
+    do \
+        turn(); \
+    while (!(condition))
+
+/* Another client is served as if nothing had happened. */
+static void pushes_one_more(void)
+{
+    size_t before = fixture.frames_count;
+    int fd = greeted(SP_PROTOCOL_PUSH);
+    say_message(fd, "well");
+    fixture_run_until_frames(before + 1);
+    assert_body(before, "well");
+    close(fd);
+}
+
+static struct slice text_slice(const char *text)
+{
+    struct slice s;
+    ck_assert_int_eq(slice_copy(text, strlen(text), &s), 0);
+    return s;
+}
+
+static bool send_slice(struct slice body, const struct route *route)
+{
+    struct parcel_frame frame = { .body = body, .route = route };
+    bool taken = endpoint_send(fixture.endpoint, &frame, 1) == 1;
+    if (!taken)
+        slice_release(&frame.body);
+    return taken;
+}
+
+/* ---- peers that misbehave: i is 0 for tcp and 1 for ipc ---- */
+
+/* libnanomsg 1.1.5 ends its process at this. */
+START_TEST(subscriber_sends_to_pub)
+{
+    make_address(_i == 1);
+    open_listening(SP_PUB);
+    int good = greeted(SP_PROTOCOL_SUB), bad = greeted(SP_PROTOCOL_SUB);
+    say_message(bad, "surprise");
+    is_closed_unanswered(bad);
+    ck_assert_uint_eq(fixture_stats().malformed, 1);
+    ck_assert(send_slice(text_slice("news"), NULL));
+    uint8_t got[SP_HEAD_BYTES_MAX + 4];
+    hear(good, got, sp_head_bytes(carrier()) + 4);
+    ck_assert_mem_eq(got + sp_head_bytes(carrier()), "news", 4);
+    close(good);
+}
+END_TEST
+
+/* And at this. i runs over the types of message. */
+START_TEST(ipc_message_of_another_type)
+{
+    uint8_t type = _i == 0 ? 0 : (uint8_t)(1 << _i);
+    make_address(true);
+    open_listening(SP_PULL);
+    int fd = greeted(SP_PROTOCOL_PUSH);
+    say(fd, &type, 1);
+    is_closed_unanswered(fd);
+    ck_assert_uint_eq(fixture_stats().malformed, 1);
+    ck_assert_uint_eq(fixture_stats().breaks, 1);
+    pushes_one_more();
+}
+END_TEST
+
+START_TEST(lengths_beyond_the_limit)
+{
+    static const uint64_t lengths[] = { MESSAGE_MAX + 1,   UINT32_MAX,        UINT64_C(1) << 32,
+                                        UINT64_C(1) << 46, UINT64_C(1) << 63, UINT64_MAX };
+    enum { LENGTHS = sizeof lengths / sizeof lengths[0] };
+    make_address(_i == 1);
+    open_listening(SP_PULL);
+    for (size_t i = 0; i < LENGTHS; i++) {
+        int fd = greeted(SP_PROTOCOL_PUSH);
+        say_message(fd, "before");
+        say_head(fd, lengths[i]);
+        is_closed_unanswered(fd);
+        ck_assert_uint_eq(fixture_stats().too_big, i + 1);
+        ck_assert_uint_eq(fixture.frames_count, i + 1);
+    }
+    pushes_one_more();
+}
+END_TEST
+
+/* Those that libnanomsg keeps for ever as ghosts. */
+START_TEST(hello_and_reset)
+{
+    enum { TIMES = 200 };
+    make_address(_i == 1);
+    open_listening(SP_PULL);
+    for (int i = 0; i < TIMES; i++) {
+        int fd = connected();
+        say_hello(fd, SP_PROTOCOL_PUSH);
+        if (i % 2 == 0)
+            turn();
+        reset(fd);
+    }
+    pushes_one_more();
+    run_until(fixture_stats().peers == 0);
+    struct endpoint_stats s = fixture_stats();
+    ck_assert_uint_eq(s.accepts, s.breaks);
+}
+END_TEST
+
+START_TEST(pair_survives_hello_and_reset)
+{
+    make_address(_i == 1);
+    open_listening(SP_PAIR);
+    for (int i = 0; i < 50; i++) {
+        int fd = connected();
+        say_hello(fd, SP_PROTOCOL_PAIR);
+        turn();
+        reset(fd);
+        turn();
+    }
+    run_until(fixture_stats().peers == 0);
+    int fd = greeted(SP_PROTOCOL_PAIR);
+    say_message(fd, "hello");
+    fixture_run_until_frames(1);
+    close(fd);
+}
+END_TEST
+
+START_TEST(pair_has_one_peer)
+{
+    make_address(_i == 1);
+    open_listening(SP_PAIR);
+    int silent = connected(); /* Holds no place. */
+    int first = greeted(SP_PROTOCOL_PAIR), second = connected();
+    say_hello(second, SP_PROTOCOL_PAIR);
+    is_closed_unanswered(second);
+    ck_assert_uint_eq(fixture_stats().refused, 1);
+    ck_assert_uint_eq(fixture_stats().peers, 1);
+    close(first);
+    run_until(fixture_stats().peers == 0);
+    first = greeted(SP_PROTOCOL_PAIR);
+    close(first);
+    close(silent);
+}
+END_TEST
+
+START_TEST(silent_handshakes)
+{
+    enum { SILENT = 50 };
+    int fds[SILENT];
+    make_address(_i == 1);
+    struct endpoint_options options = options_for(SP_PULL);
+    options.handshake = span_ms(50);
+    fixture_open(&options);
+    endpoint_resume(fixture.endpoint);
+    for (int i = 0; i < SILENT; i++) {
+        fds[i] = connected();
+        if (i % 2 == 0)
+            say(fds[i], "\0SP", 4); /* Half of a hello is none. */
+    }
+    run_until(fixture_stats().handshake_timeouts == SILENT);
+    for (int i = 0; i < SILENT; i++)
+        is_closed_unanswered(fds[i]);
+    ck_assert_uint_eq(fixture_stats().accepts, 0);
+    pushes_one_more();
+}
+END_TEST
+
+START_TEST(reset_in_mid_message)
+{
+    static char body[MESSAGE_MAX];
+    make_address(_i == 1);
+    open_listening(SP_PULL);
+    for (size_t part = 0; part <= 40000; part = part * 2 + 1) {
+        int fd = greeted(SP_PROTOCOL_PUSH);
+        say_head(fd, sizeof body);
+        say(fd, body, part);
+        turn();
+        reset(fd);
+        run_until(fixture_stats().peers == 0);
+    }
+    ck_assert_uint_eq(fixture.frames_count, 0);
+    pushes_one_more();
+}
+END_TEST
+
+START_TEST(garbage_is_counted_by_kind)
+{
+    make_address(_i == 1);
+    open_listening(SP_REP);
+    static const char *const texts[] = { "GET / HTTP/1.1\r\nHost: x\r\n\r\n", "POST / HTTP/1.0\r\n",
+                                         "\x16\x03\x01\x02", "SSH-2.0-OpenSSH" };
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        int fd = connected();
+        say(fd, texts[i], strlen(texts[i]));
+        is_closed_unanswered(fd);
+    }
+    struct endpoint_stats s = fixture_stats();
+    ck_assert_uint_eq(s.garbage_http, 2);
+    ck_assert_uint_eq(s.garbage_tls, 1);
+    ck_assert_uint_eq(s.garbage_other, 1);
+    ck_assert_uint_eq(s.accepts, 0);
+}
+END_TEST
+
+/* Refused before it has seen our hello, so that a libnanomsg client would try again. */
+START_TEST(wrong_protocol)
+{
+    static const uint16_t wrong[] = { SP_PROTOCOL_PULL, SP_PROTOCOL_REQ, SP_PROTOCOL_SURVEYOR, 0,
+                                      0xffff };
+    make_address(_i == 1);
+    open_listening(SP_PULL);
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        int fd = connected();
+        say_hello(fd, wrong[i]);
+        is_closed_unanswered(fd);
+        ck_assert_uint_eq(fixture_stats().wrong_protocol, i + 1);
+    }
+    pushes_one_more();
+}
+END_TEST
+
+/* Every split of a stream of small and large messages gives the same messages. */
+START_TEST(stream_cut_everywhere)
+{
+    static char large[6000];
+    memset(large, 'x', sizeof large);
+    uint8_t stream[8000];
+    size_t bytes = 0;
+    const size_t sizes[] = { 3, 0, sizeof large, 5 };
+    make_address(_i == 1);
+    for (size_t i = 0; i < 4; i++) {
+        bytes += sp_head_encode(carrier(), sizes[i], stream + bytes);
+        memcpy(stream + bytes, large, sizes[i]);
+        bytes += sizes[i];
+    }
+    open_listening(SP_PULL);
+    int fd = greeted(SP_PROTOCOL_PUSH);
+    size_t rounds = 0;
+    for (size_t cut = 0; cut <= bytes; cut += cut < 64 || cut + 64 > bytes ? 1 : 97) {
+        say(fd, stream, cut);
+        turn();
+        say(fd, stream + cut, bytes - cut);
+        rounds++;
+        fixture_run_until_frames(4 * rounds);
+        for (size_t i = 0; i < 4; i++) {
+            const struct slice *body = &fixture.frames[4 * (rounds - 1) + i].body;
+            ck_assert_uint_eq(body->bytes, sizes[i]);
+            ck_assert(sizes[i] == 0 || memcmp(body->at, large, sizes[i]) == 0);
+        }
+    }
+    ck_assert_uint_gt(rounds, 100);
+    close(fd);
+}
+END_TEST
+
+/* ---- limits ---- */
+
+START_TEST(connections_at_the_limit_and_one_beyond)
+{
+    enum { LIMIT = 5 };
+    int fds[LIMIT];
+    make_address(_i == 1);
+    struct endpoint_options options = options_for(SP_PULL);
+    options.connections_max = LIMIT;
+    fixture_open(&options);
+    endpoint_resume(fixture.endpoint);
+    for (int i = 0; i < LIMIT; i++)
+        fds[i] = greeted(SP_PROTOCOL_PUSH);
+    ck_assert_uint_eq(fixture_stats().refused, 0);
+    is_closed_unanswered(connected());
+    ck_assert_uint_eq(fixture_stats().refused, 1);
+    close(fds[0]);
+    run_until(fixture_stats().peers == LIMIT - 1);
+    fds[0] = greeted(SP_PROTOCOL_PUSH);
+    for (int i = 0; i < LIMIT; i++) {
+        say_message(fds[i], "still here");
+        close(fds[i]);
+    }
+    fixture_run_until_frames(LIMIT);
+}
+END_TEST
+
+/* No descriptor is left for those who wait; they are taken in when some are again. */
+START_TEST(no_descriptors)
+{
+    enum { CLIENTS = 20 };
+    int fds[CLIENTS];
+    make_address(_i == 1);
+    open_listening(SP_PULL);
+    turn();
+    for (int i = 0; i < CLIENTS; i++)
+        fds[i] = socket(over_ipc ? AF_UNIX : AF_INET, SOCK_STREAM, 0);
+    struct rlimit before, none;
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = (struct rlimit){ .rlim_cur = (rlim_t)fds[CLIENTS - 1] + 1, .rlim_max = before.rlim_max };
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+    for (int i = 0; i < CLIENTS; i++) {
+        connect_fd(fds[i]);
+        say_hello(fds[i], SP_PROTOCOL_PUSH);
+        say_message(fds[i], "hello");
+    }
+    run_until(fixture_stats().accept_errors > 0);
+    ck_assert_uint_eq(fixture.frames_count, 0);
+    uint64_t errors = fixture_stats().accept_errors;
+    fixture_run_turns(50);
+    ck_assert_uint_le(fixture_stats().accept_errors, errors + 2); /* It does not spin. */
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+    fixture_run_until_frames(CLIENTS);
+    for (int i = 0; i < CLIENTS; i++)
+        close(fds[i]);
+}
+END_TEST
+
+START_TEST(a_thousand_connections)
+{
+    enum { CLIENTS = 1000 };
+    static int fds[CLIENTS];
+    struct rlimit limit;
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    limit.rlim_cur = limit.rlim_max;
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    make_address(_i == 1);
+    open_listening(SP_PULL);
+    for (int i = 0; i < CLIENTS; i++) {
+        fds[i] = connected();
+        say_hello(fds[i], SP_PROTOCOL_PUSH);
+        if (i % 100 == 0)
+            turn();
+    }
+    run_until(fixture_stats().peers == CLIENTS);
+    for (int i = CLIENTS - 1; i >= 0; i--)
+        say_message(fds[i], "hello");
+    fixture_run_until_frames(CLIENTS);
+    for (int i = 0; i < CLIENTS; i++)
+        close(fds[i]);
+    run_until(fixture_stats().peers == 0);
+}
+END_TEST
+
+/* Clients that say all they have to say at once, wait for nothing and leave. */
+START_TEST(connect_send_one_close)
+{
+    enum { TIMES = 2000 };
+    make_address(_i == 1);
+    open_listening(SP_PULL);
+    for (int i = 0; i < TIMES; i++) {
+        int fd = connected();
+        say_hello(fd, SP_PROTOCOL_PUSH);
+        say_message(fd, "one");
+        close(fd);
+        if (i % 16 == 0)
+            turn();
+    }
+    fixture_run_until_frames(TIMES);
+    ck_assert_uint_eq(fixture_stats().frames_in, TIMES);
+}
+END_TEST
+
+/* The same by libnanomsg. */
+START_TEST(nanomsg_connects_sends_one_closes)
+{
+    enum { TIMES = 300 };
+    make_address(_i == 1);
+    open_listening(SP_PULL);
+    for (int i = 0; i < TIMES; i++) {
+        int s = nn_socket(AF_SP, NN_PUSH);
+        ck_assert_int_ge(nn_connect(s, address), 0);
+        while (nn_send(s, "one", 3, NN_DONTWAIT) < 0)
+            turn();
+        nn_close(s);
+    }
+    fixture_run_until_frames(TIMES);
+}
+END_TEST
+
+/* ---- who gets what ---- */
+
+static struct slice numbered(int number, size_t bytes)
+{
+    struct slice s;
+    uint8_t *to;
+    ck_assert_int_eq(slice_new(bytes, &s, &to), 0);
+    memset(to, '.', bytes);
+    memcpy(to, &number, sizeof number);
+    return s;
+}
+
+static int hear_number(int fd, size_t bytes)
+{
+    uint8_t got[SP_HEAD_BYTES_MAX + 1000];
+    int number;
+    hear(fd, got, sp_head_bytes(carrier()) + bytes);
+    memcpy(&number, got + sp_head_bytes(carrier()), sizeof number);
+    return number;
+}
+
+/* What one peer was not given completely goes to the next, in order, before what is new. */
+START_TEST(push_to_a_peer_that_dies)
+{
+    enum { BYTES = 1000 };
+    make_address(_i == 1);
+    open_listening(SP_PUSH);
+    int dies = greeted(SP_PROTOCOL_PULL), sent = 0;
+    while (send_slice(numbered(sent, BYTES), NULL))
+        sent++;
+    ck_assert_int_gt(sent, 2);
+    int first = hear_number(dies, BYTES);
+    ck_assert_int_eq(first, 0);
+    reset(dies);
+    run_until(fixture_stats().peers == 0);
+    int next = greeted(SP_PROTOCOL_PULL);
+    run_until(fixture.rooms > 0);
+    ck_assert(send_slice(numbered(sent, BYTES), NULL));
+    int number = hear_number(next, BYTES), least = number;
+    ck_assert_int_gt(least, 0);
+    ck_assert_int_lt(least, sent);
+    while (number < sent)
+        ck_assert_int_eq(hear_number(next, BYTES), ++number);
+    ck_assert_uint_eq(fixture_stats().dropped_error, 0);
+    close(next);
+}
+END_TEST
+
+START_TEST(push_takes_turns)
+{
+    enum { PEERS = 3, EACH = 10 };
+    int fds[PEERS];
+    make_address(_i == 1);
+    open_listening(SP_PUSH);
+    for (int i = 0; i < PEERS; i++)
+        fds[i] = greeted(SP_PROTOCOL_PULL);
+    for (int i = 0; i < PEERS * EACH; i++)
+        ck_assert(send_slice(numbered(i, 100), NULL));
+    for (int i = 0; i < PEERS; i++) {
+        int number = hear_number(fds[i], 100);
+        for (int k = 1; k < EACH; k++, number += PEERS)
+            ck_assert_int_eq(hear_number(fds[i], 100), number + PEERS);
+        close(fds[i]);
+    }
+}
+END_TEST
+
+/* One subscriber stops reading: what it loses is counted, the others lose nothing. */
+START_TEST(slow_subscriber)
+{
+    enum { OTHERS = 5, MESSAGES = 3000, BYTES = 1000, PEER_BYTES = 256 * 1024 };
+    static const enum conf_slow_subscriber policies[] = { SLOW_DROP_OLDEST, SLOW_DROP_NEWEST,
+                                                          SLOW_DISCONNECT };
+    int fds[OTHERS];
+    make_address(_i >= 3);
+    struct endpoint_options options = options_for(SP_PUB);
+    options.peer_bytes_max = PEER_BYTES;
+    options.send_buffer = 32 * 1024;
+    options.slow = policies[_i % 3];
+    fixture_open(&options);
+    int slow = socket(over_ipc ? AF_UNIX : AF_INET, SOCK_STREAM, 0), small = 16 * 1024;
+    setsockopt(slow, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    connect_fd(slow);
+    say_hello(slow, SP_PROTOCOL_SUB);
+    uint8_t hello[SP_HELLO_BYTES];
+    hear(slow, hello, sizeof hello);
+    for (int i = 0; i < OTHERS; i++)
+        fds[i] = greeted(SP_PROTOCOL_SUB);
+    for (int i = 0; i < MESSAGES; i++) {
+        ck_assert(send_slice(numbered(i, BYTES), NULL));
+        for (int k = 0; k < OTHERS; k++)
+            ck_assert_int_eq(hear_number(fds[k], BYTES), i);
+    }
+    struct endpoint_stats s = fixture_stats();
+    ck_assert_uint_ge(s.dropped_slow, 1);
+    ck_assert_uint_eq(s.frames_out, MESSAGES);
+    ck_assert_uint_eq(s.peers, OTHERS + (options.slow != SLOW_DISCONNECT));
+    if (options.slow != SLOW_DISCONNECT) {
+        /* It gets whole messages in order, with a gap where those were that it lost. */
+        int last = -1;
+        for (uint64_t n = 0; n < MESSAGES - s.dropped_slow; n++) {
+            int number = hear_number(slow, BYTES);
+            ck_assert_int_gt(number, last);
+            last = number;
+        }
+        ck_assert_int_eq(last == MESSAGES - 1, options.slow == SLOW_DROP_OLDEST);
+    }
+    for (int i = 0; i < OTHERS; i++)
+        close(fds[i]);
+    close(slow);
+}
+END_TEST
+
+START_TEST(answers_to_one_who_left_are_counted)
+{
+    make_address(_i == 1);
+    open_listening(SP_REP);
+    int fd = greeted(SP_PROTOCOL_REQ);
+    say_message(fd, "\x80zzzquestion");
+    fixture_run_until_frames(1);
+    assert_body(0, "question");
+    close(fd);
+    run_until(fixture_stats().peers == 0);
+    ck_assert(send_slice(text_slice("answer"), &fixture.frames[0].route));
+    ck_assert_uint_eq(fixture_stats().dropped_gone, 1);
+    /* Whoever comes next has another number. */
+    fd = greeted(SP_PROTOCOL_REQ);
+    ck_assert(send_slice(text_slice("answer"), &fixture.frames[0].route));
+    ck_assert_uint_eq(fixture_stats().dropped_gone, 2);
+    close(fd);
+}
+END_TEST
+
+/* The deepest stack is answered along the same way; one id more is malformed. */
+START_TEST(hops_at_the_limit_and_one_beyond)
+{
+    char request[(SP_HOPS_MAX + 1) * SP_ID_BYTES + 3] = "";
+    uint8_t got[SP_HEAD_BYTES_MAX + sizeof request];
+    make_address(_i == 1);
+    open_listening(SP_REP);
+    int fd = greeted(SP_PROTOCOL_REQ);
+    for (uint32_t hops = SP_HOPS_MAX + 1; hops >= SP_HOPS_MAX; hops--) {
+        size_t stack = hops * SP_ID_BYTES;
+        for (uint32_t i = 0; i < hops; i++)
+            sp_id_put(0x01010101u * (i + 1) + (i + 1 == hops ? 0x80000000u : 0),
+                      (uint8_t *)request + i * SP_ID_BYTES);
+        memcpy(request + stack, "ask", 3);
+        say_head(fd, stack + 3);
+        say(fd, request, stack + 3);
+    }
+    fixture_run_until_frames(1);
+    ck_assert_uint_eq(fixture_stats().malformed, 1);
+    assert_body(0, "ask");
+    ck_assert(send_slice(text_slice("ask"), &fixture.frames[0].route));
+    size_t head = sp_head_bytes(carrier()), stack = SP_HOPS_MAX * SP_ID_BYTES;
+    hear(fd, got, head + stack + 3);
+    ck_assert_mem_eq(got + head, request, stack + 3);
+    close(fd);
+}
+END_TEST
+
+/* ---- dialling ---- */
+
+/* A server that greets and resets: libnanomsg would never come back; we do. */
+START_TEST(dials_again_after_reset)
+{
+    struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    make_address(false);
+    in.sin_port = htons((uint16_t)atoi(strrchr(address, ':') + 1));
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), one = 1;
+    setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    struct endpoint_options options = options_for(SP_PULL);
+    options.listen = NULL;
+    options.connect = addresses;
+    fixture_open(&options);
+    endpoint_resume(fixture.endpoint);
+    run_until(fixture_stats().connect_errors > 0); /* Nobody is there yet. */
+    ck_assert_int_eq(bind(listener, (struct sockaddr *)&in, sizeof in), 0);
+    ck_assert_int_eq(listen(listener, 5), 0);
+    int fd = -1;
+    for (int i = 0; i < 4; i++) {
+        while ((fd = accept(listener, NULL, NULL)) < 0)
+            turn();
+        if (i < 3) {
+            say_hello(fd, SP_PROTOCOL_PUSH);
+            reset(fd);
+        }
+    }
+    say_hello(fd, SP_PROTOCOL_PUSH);
+    say_message(fd, "at last");
+    fixture_run_until_frames(1);
+    close(fd);
+    close(listener);
+}
+END_TEST
+
+START_TEST(native_refuses_other_transports)
+{
+    struct endpoint_options options = options_for(SP_PULL);
+    snprintf(address, sizeof address, _i == 0 ? "inproc://name" : "ws://127.0.0.1:4510");
+    int r = endpoint_open(&options, fixture.text, sizeof fixture.text, &fixture.endpoint);
+    ck_assert_int_eq(r, PEN_EADDRESS);
+    ck_assert_ptr_nonnull(strstr(fixture.text, "nanomsg"));
+    ck_assert_ptr_nonnull(strstr(fixture.text, address));
+}
+END_TEST
+
+/* A peer that neither reads nor leaves: closing waits, until it is told not to. */
+START_TEST(close_may_become_immediate)
+{
+    make_address(_i == 1);
+    struct endpoint_options options = options_for(SP_PUSH);
+    options.linger = span_s(3600);
+    fixture_open(&options);
+    int fd = greeted(SP_PROTOCOL_PULL);
+    ck_assert(send_slice(text_slice("a"), NULL));
+    endpoint_close(fixture.endpoint, false);
+    fixture_run_turns(20);
+    ck_assert_int_eq(fixture.closes, 0);
+    fixture_close(true);
+    close(fd);
+}
+END_TEST
+
+/* Messages that no peer has taken wait for one who comes while we close. */
+START_TEST(close_waits_for_a_peer_to_take_what_is_left)
+{
+    enum { BYTES = 1000 };
+    make_address(_i == 1);
+    struct endpoint_options options = options_for(SP_PUSH);
+    options.linger = span_s(3600);
+    fixture_open(&options);
+    int dies = greeted(SP_PROTOCOL_PULL), sent = 0;
+    while (send_slice(numbered(sent, BYTES), NULL))
+        sent++;
+    (void)hear_number(dies, BYTES);
+    reset(dies);
+    run_until(fixture_stats().peers == 0);
+    endpoint_close(fixture.endpoint, false);
+    turn();
+    int next = greeted(SP_PROTOCOL_PULL), number = hear_number(next, BYTES);
+    while (number < sent - 1)
+        ck_assert_int_eq(hear_number(next, BYTES), ++number);
+    uint8_t byte;
+    while (recv(next, &byte, 1, MSG_DONTWAIT) != 0)
+        turn();
+    ck_assert_int_eq(fixture.closes, 0);
+    close(next);
+    fixture.want_closes = 1;
+    fixture_run();
+    ck_assert_uint_eq(fixture_stats().dropped_error, 0);
+}
+END_TEST
+
+static TCase *case_new(Suite *suite, const char *name)
+{
+    TCase *tcase = tcase_create(name);
+    tcase_add_checked_fixture(tcase, fixture_setup, fixture_teardown);
+    tcase_set_timeout(tcase, TIME_LIMIT_S);
+    suite_add_tcase(suite, tcase);
+    return tcase;
+}
+
+static void add_attacks(Suite *suite)
+{
+    TCase *t = case_new(suite, "attacks");
+    tcase_add_loop_test(t, subscriber_sends_to_pub, 0, 2);
+    tcase_add_loop_test(t, ipc_message_of_another_type, 0, 8);
+    tcase_add_loop_test(t, lengths_beyond_the_limit, 0, 2);
+    tcase_add_loop_test(t, hello_and_reset, 0, 2);
+    tcase_add_loop_test(t, pair_survives_hello_and_reset, 0, 2);
+    tcase_add_loop_test(t, pair_has_one_peer, 0, 2);
+    tcase_add_loop_test(t, silent_handshakes, 0, 2);
+    tcase_add_loop_test(t, reset_in_mid_message, 0, 2);
+    tcase_add_loop_test(t, garbage_is_counted_by_kind, 0, 2);
+    tcase_add_loop_test(t, wrong_protocol, 0, 2);
+    tcase_add_loop_test(t, stream_cut_everywhere, 0, 2);
+    t = case_new(suite, "limits");
+    tcase_add_loop_test(t, connections_at_the_limit_and_one_beyond, 0, 2);
+    tcase_add_loop_test(t, no_descriptors, 0, 2);
+    tcase_add_loop_test(t, a_thousand_connections, 0, 2);
+    tcase_add_loop_test(t, connect_send_one_close, 0, 2);
+    tcase_add_loop_test(t, nanomsg_connects_sends_one_closes, 0, 2);
+}
+
+static void add_delivery(Suite *suite)
+{
+    TCase *t = case_new(suite, "delivery");
+    tcase_add_loop_test(t, push_to_a_peer_that_dies, 0, 2);
+    tcase_add_loop_test(t, push_takes_turns, 0, 2);
+    tcase_add_loop_test(t, slow_subscriber, 0, 6);
+    tcase_add_loop_test(t, answers_to_one_who_left_are_counted, 0, 2);
+    tcase_add_loop_test(t, hops_at_the_limit_and_one_beyond, 0, 2);
+    t = case_new(suite, "ends");
+    tcase_add_test(t, dials_again_after_reset);
+    tcase_add_loop_test(t, native_refuses_other_transports, 0, 2);
+    tcase_add_loop_test(t, close_may_become_immediate, 0, 2);
+    tcase_add_loop_test(t, close_waits_for_a_peer_to_take_what_is_left, 0, 2);
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("endpoint_sp");
+    add_attacks(suite);
+    add_delivery(suite);
+    return fixture_main(suite);
+}
