@@ -2,4 +2,5 @@
 
 dist_doc_DATA += \
 	README.md \
-	%reldir%/architecture.md
+	%reldir%/architecture.md \
+	%reldir%/benchmarks.md

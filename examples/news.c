@@ -287,17 +287,17 @@ static void crew_stop(struct crew *crew, struct news *ret_news)
     free(crew->workers);
 }
 
-/* Fetch and parse the share on so many loops. Returns the seconds, without the loops' beginning and end. */
+/* Fetch and parse the share on so many loops. Returns the seconds, with the loops' beginning and end, which count in a
+ * process, too. */
 static double read_share(const struct config *config, uint64_t workers, struct share share,
                          struct news *ret_news)
 {
     struct crew crew = { .count = (uint32_t)workers };
-    crew_start(&crew, config);
     int64_t start_ns = pen_now().ns;
+    crew_start(&crew, config);
     crew_work(&crew, config, share);
-    double seconds = seconds_since(start_ns);
     crew_stop(&crew, ret_news);
-    return seconds;
+    return seconds_since(start_ns);
 }
 
 /* ---- measuring ---- */
