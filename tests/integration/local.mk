@@ -12,9 +12,11 @@ integration_tests = \
 	%reldir%/cli-control \
 	%reldir%/completion \
 	%reldir%/hardening \
+	%reldir%/interop \
 	%reldir%/man-api \
 	%reldir%/man-lint \
 	%reldir%/man-options \
+	%reldir%/nanomsg \
 	%reldir%/programs \
 	%reldir%/readme \
 	%reldir%/service \
