@@ -22,6 +22,7 @@
 #include "base/str.h"
 #include "net/endpoint_kind.h"
 #include "obs/log.h"
+#include "proto/sp.h"
 
 enum { FINISH_BYTES = 1024 * 1024, FINISH_BYTES_TURN = 256 };
 
@@ -98,6 +99,15 @@ static void read_batch(struct endpoint *ep)
         offer(ep);
 }
 
+/* Only when nothing of theirs is kept: a request must not come after its sender's end. */
+static void tell_gone(struct endpoint *ep)
+{
+    uint32_t peer;
+    while (kept(ep) == 0 && !ep->closing && ep->kind->take_gone != NULL &&
+           ep->kind->take_gone(ep, &peer))
+        ep->events.on_peer_gone(ep, peer, ep->arg);
+}
+
 void endpoint_turn(struct endpoint *ep)
 {
     loop_assert_here(ep->loop);
@@ -105,6 +115,7 @@ void endpoint_turn(struct endpoint *ep)
         offer(ep);
     else if (may_read(ep))
         read_batch(ep);
+    tell_gone(ep);
     if (may_offer(ep) && owes_end(ep)) {
         ep->end_told = true;
         if (ep->events.on_read_end != NULL)
@@ -311,6 +322,12 @@ void endpoint_free(struct endpoint **endpoint)
         ep->orphan = true;
     else
         ep->kind->free(ep);
+}
+
+uint32_t endpoint_route_peer(const struct route *route)
+{
+    check(route->bytes >= SP_ID_BYTES);
+    return sp_id_get(route->at);
 }
 
 void endpoint_stats(const struct endpoint *ep, struct endpoint_stats *ret_stats)

@@ -59,6 +59,9 @@ struct endpoint_events {
     void (*on_read_end)(struct endpoint *endpoint, void *arg);
     /* endpoint_close() has ended: the socket is closed, nothing will be called. */
     void (*on_closed)(struct endpoint *endpoint, void *arg);
+    /* SP_REP over the native transport: a connection has ended, and every frame that it had sent was taken. peer is what
+     * endpoint_route_peer() says of its routes. Not told of those that endpoint_close() ends. */
+    void (*on_peer_gone)(struct endpoint *endpoint, uint32_t peer, void *arg);
 };
 
 struct endpoint_options {
@@ -130,6 +133,9 @@ void endpoint_close(struct endpoint *endpoint, bool immediate) ON_LOOP;
 /* After on_closed (in it as well), or while the loop does not run and is not freed; sets to NULL,
  * accepts NULL. */
 void endpoint_free(struct endpoint **endpoint);
+
+/* The connection that a frame with this route came over. */
+uint32_t endpoint_route_peer(const struct route *route) ANY_THREAD;
 
 void endpoint_stats(const struct endpoint *endpoint, struct endpoint_stats *ret_stats) ANY_THREAD;
 const char *endpoint_name(const struct endpoint *endpoint) ANY_THREAD;

@@ -29,6 +29,9 @@ struct endpoint_kind {
     /* End the source: true when that is done, false when endpoint_source_closed() will be called.
      * Called a second time, with immediate, when the first was not done. */
     bool (*close)(struct endpoint *endpoint, bool immediate);
+    /* The next connection that has ended and was not told yet; false: none. It kicks the endpoint when there is one.
+     * NULL when the kind cannot tell. */
+    bool (*take_gone)(struct endpoint *endpoint, uint32_t *ret_peer);
     /* Add what only the kind knows. Any thread. */
     void (*stats)(const struct endpoint *endpoint, struct endpoint_stats *stats);
     /* The source is closed or was never used: free everything, the endpoint too. */

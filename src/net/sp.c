@@ -401,9 +401,23 @@ static void free_topics(struct sp_endpoint *s)
     free(s->topics);
 }
 
+static bool sp_take_gone(struct endpoint *ep, uint32_t *ret_peer)
+{
+    struct sp_endpoint *s = sp_of(ep);
+    if (list_empty(&s->gone))
+        return false;
+    struct sp_peer *p = CONTAINER_OF(list_take_front(&s->gone), struct sp_peer, in_all);
+    *ret_peer = p->id;
+    free(p);
+    return true;
+}
+
 static void sp_free(struct endpoint *ep)
 {
     struct sp_endpoint *s = sp_of(ep);
+    uint32_t peer;
+    while (sp_take_gone(ep, &peer))
+        ;
     for (size_t i = 0; i < s->dialers_count; i++)
         free(s->dialers[i].text);
     free_topics(s);
@@ -420,6 +434,7 @@ static const struct endpoint_kind sp_kind = {
     .watch = sp_watch,
     .send = sp_send,
     .close = sp_close,
+    .take_gone = sp_take_gone,
     .stats = sp_add_stats,
     .free = sp_free,
 };
@@ -486,6 +501,7 @@ static struct sp_endpoint *sp_new(const struct endpoint_options *options)
     list_init(&s->ready);
     list_init(&s->roomy);
     list_init(&s->dirty);
+    list_init(&s->gone);
     set_options(s, options);
     if (copy_topics(s, options->topics) < 0) {
         sp_free(&s->base);

@@ -53,7 +53,7 @@ struct sp_peer {
     struct io io;
     struct pen_timer timer; /* GREETS and CONNECTS: the time it has */
     mono_t talks_since;
-    struct list in_all;   /* owner->peers */
+    struct list in_all;   /* owner->peers; after its end owner->gone */
     struct list in_talks; /* owner->talks: TALKS, and not deaf */
     struct list in_ready; /* owner->ready: there is something to read */
     struct list in_roomy; /* owner->roomy: takes messages */
@@ -125,6 +125,7 @@ struct sp_endpoint {
     size_t listeners_count, dialers_count;
     struct pen_timer accept_timer; /* armed: no descriptors were left, nobody is accepted */
     struct list peers, talks, ready, roomy, dirty;
+    struct list gone; /* peers that have ended, whose end the front wants to know */
     size_t peers_count, accepted_count, talks_count;
     struct sp_slot *slots;
     uint32_t slots_cap, slots_next; /* next: where the search for a free one begins */

@@ -170,13 +170,30 @@ static void leave_lists(struct sp_peer *p)
     list_remove(&p->in_dirty);
 }
 
+static bool has_talked(const struct sp_peer *p)
+{
+    return p->state == SP_PEER_TALKS || p->state == SP_PEER_LEAVES;
+}
+
 static void stop_talking(struct sp_peer *p)
 {
     struct sp_endpoint *s = p->owner;
-    if (p->state != SP_PEER_TALKS && p->state != SP_PEER_LEAVES)
+    if (!has_talked(p))
         return;
     s->talks_count--;
     count_set(&s->peers_now, s->talks_count);
+}
+
+/* It may have requests that the front has not had yet, so its end is told from a turn. */
+static void bury(struct sp_peer *p)
+{
+    struct sp_endpoint *s = p->owner;
+    if (s->base.events.on_peer_gone == NULL || s->closing || !has_talked(p)) {
+        free(p);
+        return;
+    }
+    list_push_back(&s->gone, &p->in_all);
+    endpoint_kick(&s->base);
 }
 
 void sp_peer_drop(struct sp_peer *p)
@@ -198,7 +215,7 @@ void sp_peer_drop(struct sp_peer *p)
     io_close(&p->io);
     close(p->io.fd);
     drop_buffers(p);
-    free(p);
+    bury(p);
     sp_accept_again(s);
     sp_peer_went(s);
 }

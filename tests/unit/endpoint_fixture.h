@@ -40,6 +40,9 @@ struct fixture {
     bool resume_within;
     int rooms, read_ends, closes;
     size_t frames_at_read_end;
+    int gone; /* connections that have ended */
+    uint32_t gone_last;
+    size_t frames_at_gone;
 
     /* What fixture_run() waits for. */
     size_t want_frames;
@@ -108,7 +111,17 @@ static inline void on_closed(struct endpoint *endpoint, void *arg)
     fixture_look();
 }
 
-static const struct endpoint_events fixture_events = { on_frames, on_room, on_read_end, on_closed };
+static inline void on_peer_gone(struct endpoint *endpoint, uint32_t peer, void *arg)
+{
+    struct fixture *f = arg;
+    ck_assert_ptr_eq(endpoint, f->endpoint);
+    f->gone++;
+    f->gone_last = peer;
+    f->frames_at_gone = f->frames_count;
+}
+
+static const struct endpoint_events fixture_events = { on_frames, on_room, on_read_end, on_closed,
+                                                       on_peer_gone };
 
 static inline void fixture_setup(void)
 {

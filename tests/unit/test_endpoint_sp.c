@@ -661,6 +661,44 @@ START_TEST(answers_to_one_who_left_are_counted)
 }
 END_TEST
 
+/* Who asks and leaves in one go is told to have gone, but not before the question was taken. */
+START_TEST(a_peer_that_has_gone_is_told_after_its_last_request)
+{
+    make_address(_i == 1);
+    open_listening(SP_REP);
+    int fd = greeted(SP_PROTOCOL_REQ), other = greeted(SP_PROTOCOL_REQ);
+    fixture.take = 0;
+    say_message(fd, "\x80zzzquestion");
+    close(fd);
+    run_until(fixture.calls > 0);
+    turn();
+    ck_assert_int_eq(fixture.gone, 0);
+    fixture.take = SIZE_MAX;
+    endpoint_resume(fixture.endpoint);
+    run_until(fixture.gone > 0);
+    ck_assert_uint_eq(fixture.frames_at_gone, 1);
+    assert_body(0, "question");
+    ck_assert_uint_eq(fixture.gone_last, endpoint_route_peer(&fixture.frames[0].route));
+    close(other);
+    run_until(fixture.gone > 1);
+    ck_assert_uint_ne(fixture.gone_last, endpoint_route_peer(&fixture.frames[0].route));
+}
+END_TEST
+
+/* One that never got through the greeting was nobody, and those that we end are not told. */
+START_TEST(strangers_do_not_go_and_a_close_tells_nobody)
+{
+    make_address(_i == 1);
+    open_listening(SP_REP);
+    reset(connected());
+    int fd = greeted(SP_PROTOCOL_REQ);
+    turn();
+    fixture_close(true);
+    ck_assert_int_eq(fixture.gone, 0);
+    close(fd);
+}
+END_TEST
+
 /* The deepest stack is answered along the same way; one id more is malformed. */
 START_TEST(hops_at_the_limit_and_one_beyond)
 {
@@ -820,6 +858,8 @@ static void add_delivery(Suite *suite)
     tcase_add_loop_test(t, push_takes_turns, 0, 2);
     tcase_add_loop_test(t, slow_subscriber, 0, 6);
     tcase_add_loop_test(t, answers_to_one_who_left_are_counted, 0, 2);
+    tcase_add_loop_test(t, a_peer_that_has_gone_is_told_after_its_last_request, 0, 2);
+    tcase_add_loop_test(t, strangers_do_not_go_and_a_close_tells_nobody, 0, 2);
     tcase_add_loop_test(t, hops_at_the_limit_and_one_beyond, 0, 2);
     t = case_new(suite, "ends");
     tcase_add_test(t, dials_again_after_reset);
