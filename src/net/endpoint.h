@@ -26,23 +26,30 @@ enum sp_pattern {
     SP_PUSH,
     SP_PUB,
     SP_SUB,
-    SP_REP, /* raw: many requests at once, answered in any order by their route */
     SP_BUS,
     SP_PAIR,
-    SP_LINES /* not SP: lines of a file */
+    /* Raw: many requests at once, told apart by their routes. Who answers gets a route with each and gives it
+     * back with the answer, in any order; who asks makes it, with sp_request_route(), and sees it again with
+     * each answer. Nothing is sent twice and nothing timed here: an answer may never come, or come when
+     * nobody waits for it any more. */
+    SP_REP,
+    SP_RESPONDENT, /* as rep, to a survey */
+    SP_REQ,        /* to one peer, in turn; what it was not given completely goes to another */
+    SP_SURVEYOR,   /* to all; each may answer */
+    SP_LINES       /* not SP: lines of a file */
 };
 
 /* What came in. */
 struct frame {
     struct slice body;
-    struct route route; /* bytes 0 unless the pattern is SP_REP */
+    struct route route; /* bytes 0 unless the pattern asks or answers */
 };
 
 /* What goes out: head and body are sent as one message. */
 struct parcel_frame {
     struct slice head; /* topic and separator; may be empty */
     struct slice body;
-    const struct route *route; /* SP_REP only; borrowed for the call */
+    const struct route *route; /* patterns that ask or answer; borrowed for the call */
 };
 
 struct endpoint;
@@ -89,7 +96,7 @@ struct endpoint_stats {
     uint64_t frames_out, bytes_out;
     uint64_t too_big;   /* frames or lines above message_max, dropped, where they can be seen */
     uint64_t malformed; /* requests without a usable way back, dropped */
-    uint64_t dropped_no_peer; /* sent into a pattern that drops (pub, bus) with no peer there */
+    uint64_t dropped_no_peer; /* sent into a pattern that drops (pub, bus, surveyor) with no peer there */
     uint64_t dropped_error;  /* frames that the transport refused for another reason: see the log */
     uint64_t dropped_unread; /* frames kept for on_frames when the endpoint was closed */
     uint64_t peers;          /* now */
@@ -121,7 +128,7 @@ void endpoint_pause(struct endpoint *endpoint) ON_LOOP;
 void endpoint_finish_reading(struct endpoint *endpoint) ON_LOOP;
 
 /* Send up to n frames; returns how many were taken, from the front: their slices are the endpoint's. Fewer than
- * n: on_room comes once. pub, bus and rep never return short: what a peer cannot take is the
+ * n: on_room comes once. pub, bus, surveyor, rep and respondent never return short: what a peer cannot take is the
  * transport's to drop, and counted where it can be seen. */
 size_t endpoint_send(struct endpoint *endpoint, struct parcel_frame *frames, size_t n) ON_LOOP;
 

@@ -13,7 +13,8 @@
  *     allocation; large ones are passed on as they are.
  *   - Control data is received into and sent from an ordinary buffer: a chunk given with NN_MSG is
  *     freed even when the send says EAGAIN.
- *   - PUB, BUS and REP never push back: what a peer cannot take is dropped in libnanomsg, unseen.
+ *   - PUB, BUS, SURVEYOR and whoever answers never push back: what a peer cannot take is dropped in
+ *     libnanomsg, unseen.
  *   - nn_close() forgets what has not left yet (there is no NN_LINGER any more), and a libnanomsg
  *     peer on ipc forgets what it has not read when we close. So closing waits for a while: up to
  *     `linger` since the last send, or since the close when something is seen to wait still, and
@@ -29,6 +30,7 @@
 #include <nanomsg/pipeline.h>
 #include <nanomsg/pubsub.h>
 #include <nanomsg/reqrep.h>
+#include <nanomsg/survey.h>
 #include <nanomsg/tcp.h>
 #include <poll.h>
 #include <stdio.h>
@@ -69,6 +71,9 @@ struct nn_endpoint {
     size_t message_max;
     span_t linger;
     bool can_receive, can_send;
+    bool drops;      /* what a peer cannot take; it never says EAGAIN */
+    bool answers;    /* each message to the peer that its route names */
+    bool has_routes; /* with each message */
 
     /* lock: stats_lock */
     struct lock stats_lock;
@@ -169,8 +174,7 @@ static int receive_one(struct nn_endpoint *n, struct frame *ret_frame)
     struct control control = { 0 };
     struct nn_iovec iov = { .iov_base = &message, .iov_len = NN_MSG };
     struct nn_msghdr header = { .msg_iov = &iov, .msg_iovlen = 1 };
-    bool is_rep = n->base.pattern == SP_REP;
-    if (is_rep) {
+    if (n->has_routes) {
         header.msg_control = &control;
         header.msg_controllen = sizeof control;
     }
@@ -180,7 +184,7 @@ static int receive_one(struct nn_endpoint *n, struct frame *ret_frame)
     struct count *reason = NULL;
     if ((size_t)bytes > n->message_max) /* inproc knows no NN_RCVMAXSIZE */
         reason = &n->base.too_big;
-    else if (is_rep && !take_route(&control, &ret_frame->route))
+    else if (n->has_routes && !take_route(&control, &ret_frame->route))
         reason = &n->base.malformed;
     if (reason != NULL) {
         count_add(reason, 1);
@@ -189,7 +193,7 @@ static int receive_one(struct nn_endpoint *n, struct frame *ret_frame)
     }
     ret_frame->body = bytes <= SMALL_BYTES ? take_small(n, message, (uint32_t)bytes)
                                            : take_large(n, message, (uint32_t)bytes);
-    if (!is_rep)
+    if (!n->has_routes)
         ret_frame->route.bytes = 0;
     return 1;
 }
@@ -237,12 +241,6 @@ static void on_receive(struct io *io, unsigned ready, void *arg)
 
 /* ---- sending ---- */
 
-/* The pattern drops for a peer that cannot take it, and never says EAGAIN. */
-static bool drops(enum sp_pattern pattern)
-{
-    return pattern == SP_PUB || pattern == SP_BUS || pattern == SP_REP;
-}
-
 static uint64_t peers_now(const struct nn_endpoint *n)
 {
     return nn_get_statistic(n->socket, NN_STAT_CURRENT_CONNECTIONS);
@@ -266,7 +264,7 @@ static int send_one(struct nn_endpoint *n, const struct parcel_frame *f)
     };
     struct nn_msghdr header = { .msg_iov = iov, .msg_iovlen = 2 };
     struct control control = { 0 };
-    if (n->base.pattern == SP_REP) {
+    if (n->has_routes) {
         check(f->route != NULL && f->route->bytes > 0 && f->route->bytes <= LIMIT_ROUTE_BYTES);
         header.msg_control = &control;
         header.msg_controllen = put_route(&control, f->route);
@@ -288,14 +286,14 @@ static size_t nn_send_frames(struct endpoint *ep, struct parcel_frame *frames, s
 {
     struct nn_endpoint *n = nn_of(ep);
     check(n->can_send);
-    if ((ep->pattern == SP_PUB || ep->pattern == SP_BUS) && peers_now(n) == 0) {
+    if (n->drops && !n->answers && peers_now(n) == 0) {
         count_add(&ep->dropped_no_peer, count);
         return count;
     }
     size_t i, sent = 0, bytes = 0;
     for (i = 0; i < count; i++) {
         int r = send_one(n, &frames[i]);
-        if (r == -EAGAIN && !drops(ep->pattern)) {
+        if (r == -EAGAIN && !n->drops) {
             io_want(&n->send_io, IO_READ);
             break;
         }
@@ -368,7 +366,7 @@ static void close_socket(struct nn_endpoint *n)
 /* A message is seen to wait for a peer: only the patterns that push back tell. */
 static bool is_backed_up(const struct nn_endpoint *n)
 {
-    return !drops(n->base.pattern) && !is_readable(n->send_io.fd);
+    return !n->drops && !is_readable(n->send_io.fd);
 }
 
 static bool linger_is_over(const struct nn_endpoint *n)
@@ -439,13 +437,20 @@ static const struct endpoint_kind nn_kind = {
 };
 
 static const struct {
-    int domain, protocol;
-    bool receives, sends;
+    int protocol;
+    bool receives, sends, drops, asks, answers;
 } patterns[] = {
-    [SP_PULL] = { AF_SP, NN_PULL, true, false },  [SP_PUSH] = { AF_SP, NN_PUSH, false, true },
-    [SP_PUB] = { AF_SP, NN_PUB, false, true },    [SP_SUB] = { AF_SP, NN_SUB, true, false },
-    [SP_REP] = { AF_SP_RAW, NN_REP, true, true }, [SP_BUS] = { AF_SP, NN_BUS, true, true },
-    [SP_PAIR] = { AF_SP, NN_PAIR, true, true },
+    [SP_PULL] = { NN_PULL, .receives = true },
+    [SP_PUSH] = { NN_PUSH, .sends = true },
+    [SP_PUB] = { NN_PUB, .sends = true, .drops = true },
+    [SP_SUB] = { NN_SUB, .receives = true },
+    [SP_BUS] = { NN_BUS, .receives = true, .sends = true, .drops = true },
+    [SP_PAIR] = { NN_PAIR, .receives = true, .sends = true },
+    [SP_REQ] = { NN_REQ, .receives = true, .sends = true, .asks = true },
+    [SP_REP] = { NN_REP, .receives = true, .sends = true, .drops = true, .answers = true },
+    [SP_SURVEYOR] = { NN_SURVEYOR, .receives = true, .sends = true, .drops = true, .asks = true },
+    [SP_RESPONDENT] = { NN_RESPONDENT, .receives = true, .sends = true, .drops = true,
+                        .answers = true },
 };
 
 /* What opening works with. */
@@ -512,7 +517,7 @@ static int subscribe(int socket, char *const *topics)
 static int set_options(struct nn_endpoint *n, const struct endpoint_options *options)
 {
     /* A request's own header counts as part of it for libnanomsg. */
-    size_t receive_max = n->message_max + (options->pattern == SP_REP ? LIMIT_ROUTE_BYTES : 0);
+    size_t receive_max = n->message_max + (n->has_routes ? LIMIT_ROUTE_BYTES : 0);
     int one = 1, ipv4_only = !any_ipv6(options->listen) && !any_ipv6(options->connect);
     int r = set_size(n->socket, NN_RCVMAXSIZE, receive_max);
     if (r == 0)
@@ -540,7 +545,7 @@ static int open_io(struct nn_endpoint *n, struct io *io, int option, io_fn fn)
 static int open_socket(struct nn_endpoint *n, const struct opening *o)
 {
     enum sp_pattern pattern = o->options->pattern;
-    n->socket = nn_socket(patterns[pattern].domain, patterns[pattern].protocol);
+    n->socket = nn_socket(n->has_routes ? AF_SP_RAW : AF_SP, patterns[pattern].protocol);
     int r = n->socket >= 0 ? set_options(n, o->options) : -nn_errno();
     if (r == 0 && n->can_receive)
         r = open_io(n, &n->receive_io, NN_RCVFD, on_receive);
@@ -613,6 +618,9 @@ int nn_open(const struct endpoint_options *options, char *text, size_t size,
     n->linger = options->linger;
     n->can_receive = patterns[options->pattern].receives;
     n->can_send = patterns[options->pattern].sends;
+    n->drops = patterns[options->pattern].drops;
+    n->answers = patterns[options->pattern].answers;
+    n->has_routes = n->answers || patterns[options->pattern].asks;
     r = open_socket(n, &o);
     if (r == 0)
         r = attach_addresses(n, &o);

@@ -4,12 +4,13 @@
  *
  * To whom a message goes:
  *
- *   push, pair   to the next peer in turn that has room. When none has, the send comes up short. What a peer
- *                that goes was not given completely goes to another (orphans), before what is new.
- *   pub, bus     to all; topics are the subscribers' to filter. A peer whose buffer is full loses the
- *                oldest or the newest, or is cut off (slow_subscriber), and that is counted.
- *   rep          to the peer that its route names; when it has gone, or its buffer is full, it is dropped and
- *                counted.
+ *   to one     (push, pair, req) the next peer in turn that has room. When none has, the send comes up short.
+ *              What a peer that goes was not given completely goes to another (orphans), before what is
+ *              new.
+ *   to all     (pub, bus, surveyor) topics are the subscribers' to filter. A peer whose buffer is full loses
+ *              the oldest or the newest, or is cut off (slow_subscriber), and that is counted.
+ *   to asker   (rep, respondent) the peer that its route names; when it has gone, or its buffer is full, it
+ *              is dropped and counted.
  *
  * Closing: nobody new is let in; each peer that was sent something is written what waits, is told the
  * end (SHUT_WR), and has until `linger` to end its side. For a libnanomsg peer on ipc forgets what it
@@ -68,17 +69,31 @@ static void sp_watch(struct endpoint *ep, bool on)
 
 /* ---- sending ---- */
 
+/* What stands before head and body: a route without the id of our own connection. */
+static void set_stack(const struct sp_endpoint *s, const struct route *route, struct sp_out *out)
+{
+    if (!s->has_stacks)
+        return;
+    size_t own = s->way == SP_TO_ASKER ? SP_ID_BYTES : 0;
+    check(route != NULL && route->bytes > own && route->bytes - own <= sizeof out->stack);
+    out->stack_bytes = (uint8_t)(route->bytes - own);
+    memcpy(out->stack, route->at + own, out->stack_bytes);
+}
+
 /* The slices move from the frame, so that the front has none to give back. */
-static struct sp_out take_frame(struct parcel_frame *f)
+static struct sp_out take_frame(const struct sp_endpoint *s, struct parcel_frame *f)
 {
     struct sp_out out = { .head = f->head, .body = f->body };
+    set_stack(s, f->route, &out);
     f->head = f->body = (struct slice){ 0 };
     return out;
 }
 
-static struct sp_out share_frame(const struct parcel_frame *f)
+static struct sp_out share_frame(const struct sp_endpoint *s, const struct parcel_frame *f)
 {
-    return (struct sp_out){ .head = slice_ref(f->head), .body = slice_ref(f->body) };
+    struct sp_out out = { .head = slice_ref(f->head), .body = slice_ref(f->body) };
+    set_stack(s, f->route, &out);
+    return out;
 }
 
 static size_t frame_bytes(const struct parcel_frame *f)
@@ -123,7 +138,7 @@ static size_t deal(struct sp_endpoint *s, struct parcel_frame *frames, size_t n)
                 out = sp_queue_take(&s->orphans);
             } else {
                 bytes += frame_bytes(&frames[i]);
-                out = take_frame(&frames[i++]);
+                out = take_frame(s, &frames[i++]);
             }
             give(s, p, &out);
         } while ((s->orphans.count > 0 || i < n) && (p = first_roomy(s)) != NULL);
@@ -197,7 +212,7 @@ static size_t spread(struct sp_endpoint *s, struct parcel_frame *frames, size_t 
         struct sp_peer *p = CONTAINER_OF(node, struct sp_peer, in_talks);
         bool last = node->next == &s->talks, there = true;
         for (size_t i = 0; i < n && there; i++) {
-            struct sp_out out = last ? take_frame(&frames[i]) : share_frame(&frames[i]);
+            struct sp_out out = last ? take_frame(s, &frames[i]) : share_frame(s, &frames[i]);
             there = offer(p, &out) != OFFER_GONE;
         }
         if (there)
@@ -210,16 +225,14 @@ static size_t spread(struct sp_endpoint *s, struct parcel_frame *frames, size_t 
 static void answer(struct sp_endpoint *s, struct parcel_frame *f)
 {
     const struct route *route = f->route;
-    check(route != NULL && route->bytes > SP_ID_BYTES && route->bytes <= LIMIT_ROUTE_BYTES);
+    check(route != NULL && route->bytes > SP_ID_BYTES);
     struct sp_peer *p = sp_peer_find(s, sp_id_get(route->at));
     if (p == NULL || p->state != SP_PEER_TALKS || p->deaf) {
         count_add(&s->dropped_gone, 1);
         return;
     }
     size_t bytes = frame_bytes(f);
-    struct sp_out out = take_frame(f);
-    out.stack_bytes = (uint8_t)(route->bytes - SP_ID_BYTES);
-    memcpy(out.stack, route->at + SP_ID_BYTES, out.stack_bytes);
+    struct sp_out out = take_frame(s, f);
     if (offer(p, &out) == OFFER_TAKEN)
         note_sent(s, 1, bytes);
 }
@@ -227,10 +240,10 @@ static void answer(struct sp_endpoint *s, struct parcel_frame *f)
 static size_t sp_send(struct endpoint *ep, struct parcel_frame *frames, size_t n)
 {
     struct sp_endpoint *s = sp_of(ep);
-    check(s->can_send);
-    if (ep->pattern == SP_PUB || ep->pattern == SP_BUS)
+    check(s->way != SP_TO_NOBODY);
+    if (s->way == SP_TO_ALL)
         return spread(s, frames, n);
-    if (ep->pattern == SP_REP) {
+    if (s->way == SP_TO_ASKER) {
         for (size_t i = 0; i < n; i++)
             answer(s, &frames[i]);
         flush_dirty(s);
@@ -441,12 +454,20 @@ static const struct endpoint_kind sp_kind = {
 
 static const struct {
     uint16_t protocol;
-    bool receives, sends;
+    bool receives;
+    enum sp_way way;
+    bool has_stacks;
 } patterns[] = {
-    [SP_PULL] = { SP_PROTOCOL_PULL, true, false }, [SP_PUSH] = { SP_PROTOCOL_PUSH, false, true },
-    [SP_PUB] = { SP_PROTOCOL_PUB, false, true },   [SP_SUB] = { SP_PROTOCOL_SUB, true, false },
-    [SP_REP] = { SP_PROTOCOL_REP, true, true },    [SP_BUS] = { SP_PROTOCOL_BUS, true, true },
-    [SP_PAIR] = { SP_PROTOCOL_PAIR, true, true },
+    [SP_PULL] = { SP_PROTOCOL_PULL, true, SP_TO_NOBODY, false },
+    [SP_PUSH] = { SP_PROTOCOL_PUSH, false, SP_TO_ONE, false },
+    [SP_PUB] = { SP_PROTOCOL_PUB, false, SP_TO_ALL, false },
+    [SP_SUB] = { SP_PROTOCOL_SUB, true, SP_TO_NOBODY, false },
+    [SP_BUS] = { SP_PROTOCOL_BUS, true, SP_TO_ALL, false },
+    [SP_PAIR] = { SP_PROTOCOL_PAIR, true, SP_TO_ONE, false },
+    [SP_REQ] = { SP_PROTOCOL_REQ, true, SP_TO_ONE, true },
+    [SP_REP] = { SP_PROTOCOL_REP, true, SP_TO_ASKER, true },
+    [SP_SURVEYOR] = { SP_PROTOCOL_SURVEYOR, true, SP_TO_ALL, true },
+    [SP_RESPONDENT] = { SP_PROTOCOL_RESPONDENT, true, SP_TO_ASKER, true },
 };
 
 static size_t or_default(size_t value, size_t otherwise)
@@ -458,9 +479,10 @@ static void set_options(struct sp_endpoint *s, const struct endpoint_options *o)
 {
     s->protocol = patterns[o->pattern].protocol;
     s->can_receive = patterns[o->pattern].receives;
-    s->can_send = patterns[o->pattern].sends;
+    s->way = patterns[o->pattern].way;
+    s->has_stacks = patterns[o->pattern].has_stacks;
     s->message_max = or_default(o->message_max, MESSAGE_MAX_DEFAULT);
-    s->payload_max = s->message_max + (o->pattern == SP_REP ? SP_HOPS_MAX * SP_ID_BYTES : 0);
+    s->payload_max = s->message_max + (s->has_stacks ? SP_HOPS_MAX * SP_ID_BYTES : 0);
     s->peer_bytes_max = or_default(o->peer_bytes_max, PEER_BYTES_MAX_DEFAULT);
     s->connections_max = or_default(o->connections_max, CONNECTIONS_MAX_DEFAULT);
     if (s->connections_max > CONNECTIONS_MAX_MAX)

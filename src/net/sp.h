@@ -38,6 +38,9 @@ enum sp_peer_state {
     SP_PEER_LEAVES /* we close: what waits is written, then its end is waited for */
 };
 
+/* To whom a message goes. */
+enum sp_way { SP_TO_NOBODY, SP_TO_ONE, SP_TO_ALL, SP_TO_ASKER };
+
 struct sp_endpoint;
 
 struct sp_peer {
@@ -110,8 +113,10 @@ struct sp_endpoint {
 
     /* fixed after init */
     uint16_t protocol;
-    bool can_receive, can_send;
-    size_t message_max, payload_max; /* payload: with the ids of a request */
+    bool can_receive;
+    enum sp_way way;
+    bool has_stacks;                 /* its messages begin with a stack of ids */
+    size_t message_max, payload_max; /* payload: with the stack */
     size_t peer_bytes_max;
     size_t connections_max;
     size_t receive_buffer, send_buffer;

@@ -145,12 +145,12 @@ static void drop_buffers(struct sp_peer *p)
     p->large_missing = 0;
 }
 
-/* What only a pusher may do: what one peer was not given is another's. An unfinished message counts as
+/* What only those may do who send to one: what one peer was not given is another's. An unfinished message counts as
  * not given, for nobody hands on half a message. */
 static void orphan(struct sp_peer *p)
 {
     struct sp_endpoint *s = p->owner;
-    bool pushes = s->base.pattern == SP_PUSH || s->base.pattern == SP_PAIR;
+    bool pushes = s->way == SP_TO_ONE;
     while (p->out.count > 0) {
         struct sp_out out = sp_queue_take(&p->out);
         if (pushes && sp_queue_push(&s->orphans, &out) == 0)
@@ -286,7 +286,7 @@ static void begin_to_talk(struct sp_peer *p)
     if (p->deaf)
         return;
     list_push_back(&s->talks, &p->in_talks);
-    if (s->can_send)
+    if (s->way != SP_TO_NOBODY)
         list_push_back(&s->roomy, &p->in_roomy);
     sp_peer_came(s);
 }
@@ -362,7 +362,7 @@ static int inspect(struct sp_peer *p, const uint8_t *at, size_t bytes, struct ro
 {
     struct sp_endpoint *s = p->owner;
     ret_route->bytes = 0;
-    if (s->base.pattern != SP_REP)
+    if (!s->has_stacks)
         return is_wanted(s, at, bytes) ? 0 : PEN_EPROTO;
     int stack = sp_stack_decode(at, bytes);
     if (stack < 0) {
@@ -371,9 +371,11 @@ static int inspect(struct sp_peer *p, const uint8_t *at, size_t bytes, struct ro
     }
     if (bytes - (size_t)stack > s->message_max)
         return PEN_ETOOBIG;
-    sp_id_put(p->id, ret_route->at);
-    memcpy(ret_route->at + SP_ID_BYTES, at, (size_t)stack);
-    ret_route->bytes = (uint8_t)(SP_ID_BYTES + stack);
+    size_t own = s->way == SP_TO_ASKER ? SP_ID_BYTES : 0;
+    if (own > 0)
+        sp_id_put(p->id, ret_route->at);
+    memcpy(ret_route->at + own, at, (size_t)stack);
+    ret_route->bytes = (uint8_t)(own + (size_t)stack);
     return stack;
 }
 

@@ -7,6 +7,8 @@
 #include <endian.h>
 #include <string.h>
 
+#include "base/check.h"
+
 enum { IPC_MESSAGE = 1 };
 
 static const uint32_t last_id = UINT32_C(1) << 31;
@@ -141,4 +143,19 @@ void sp_id_put(uint32_t id, uint8_t to[SP_ID_BYTES])
 {
     for (int i = 0; i < SP_ID_BYTES; i++)
         to[i] = (uint8_t)(id >> (24 - 8 * i));
+}
+
+void sp_request_route(uint32_t id, struct route *ret_route)
+{
+    check((id & last_id) == 0);
+    ret_route->bytes = SP_ID_BYTES;
+    sp_id_put(id | last_id, ret_route->at);
+}
+
+int sp_request_id(const struct route *route, uint32_t *ret_id)
+{
+    if (route->bytes != SP_ID_BYTES || (sp_id_get(route->at) & last_id) == 0)
+        return PEN_EPROTO;
+    *ret_id = sp_id_get(route->at) & ~last_id;
+    return 0;
 }

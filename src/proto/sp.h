@@ -20,6 +20,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/route.h"
 
 enum sp_protocol {
     SP_PROTOCOL_PAIR = 0x10,
@@ -83,5 +84,10 @@ int sp_stack_decode(const uint8_t *at, size_t bytes) MUST_CHECK;
  * its stack, without the highest bit. */
 uint32_t sp_id_get(const uint8_t at[SP_ID_BYTES]);
 void sp_id_put(uint32_t id, uint8_t to[SP_ID_BYTES]);
+
+/* The stack of a request or survey that begins here: id alone, below 2^31. */
+void sp_request_route(uint32_t id, struct route *ret_route);
+/* And the id that an answer to it brings back. PEN_EPROTO when it is no such stack. */
+int sp_request_id(const struct route *route, uint32_t *ret_id) MUST_CHECK;
 
 #endif

@@ -11,6 +11,7 @@
 #include <nanomsg/pipeline.h>
 #include <nanomsg/pubsub.h>
 #include <nanomsg/reqrep.h>
+#include <nanomsg/survey.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -19,6 +20,7 @@
 #include "endpoint_fixture.h"
 #include "loop/io.h"
 #include "plat/thread.h"
+#include "proto/sp.h"
 #include "sync/futex.h"
 
 enum { PATIENCE_MS = 20 * 1000, MESSAGE_MAX = 64 * 1024 };
@@ -270,6 +272,124 @@ START_TEST(sends)
     ck_assert_uint_ge(s.frames_out, 1);
     ck_assert_uint_eq(s.bytes_out, s.frames_out * 10);
     ck_assert_uint_eq(s.dropped_error, 0);
+    nn_close(peer);
+}
+END_TEST
+
+/* ---- questions and answers ---- */
+
+static void send_request(uint32_t id, const char *body)
+{
+    struct route route;
+    sp_request_route(id, &route);
+    while (send_text("", body, &route) == 0) {
+        fixture.want_rooms = fixture.rooms + 1;
+        fixture_run();
+    }
+}
+
+static void assert_answer(size_t i, uint32_t id, const char *body)
+{
+    uint32_t got = 0;
+    assert_body(i, body);
+    ck_assert_int_eq(sp_request_id(&fixture.frames[i].route, &got), 0);
+    ck_assert_uint_eq(got, id);
+}
+
+static const struct {
+    enum sp_pattern pattern;
+    int peer;
+} askers[] = { { SP_REQ, NN_REP }, { SP_SURVEYOR, NN_RESPONDENT } };
+enum { ASKERS = sizeof askers / sizeof askers[0] };
+
+/* Several are under way, and each answer says which one it is to. */
+START_TEST(asks)
+{
+    static const uint32_t ids[] = { 1, 0, 0x7fffffff };
+    int which = _i / WAYS, peer;
+    make_address((enum transport)(_i % WAYS / 2));
+    bool listen = _i % 2 == 0;
+    struct endpoint_options options = options_for(askers[which].pattern, listen);
+    if (!listen)
+        peer = peer_listening(askers[which].peer);
+    fixture_open(&options);
+    if (listen)
+        peer = peer_connected(askers[which].peer);
+    endpoint_resume(fixture.endpoint);
+    while (fixture_stats().peers == 0)
+        run_for_a_moment();
+    for (size_t i = 0; i < 3; i++)
+        send_request(ids[i], "question");
+    for (size_t i = 0; i < 3; i++) {
+        peer_hears(peer, "question");
+        peer_say(peer, "answer");
+    }
+    fixture_run_until_frames(3);
+    for (size_t i = 0; i < 3; i++)
+        assert_answer(i, ids[i], "answer");
+    struct endpoint_stats s = fixture_stats();
+    ck_assert_uint_eq(s.frames_out, 3);
+    ck_assert_uint_eq(s.bytes_out, 3 * strlen("question"));
+    ck_assert_uint_eq(s.bytes_in, 3 * strlen("answer"));
+    nn_close(peer);
+}
+END_TEST
+
+/* A survey without anybody there is dropped by who makes it, so it is made again. */
+START_TEST(answers_surveys)
+{
+    int moment = 10, peer;
+    make_address((enum transport)(_i % WAYS / 2));
+    bool listen = _i % 2 == 0;
+    struct endpoint_options options = options_for(SP_RESPONDENT, listen);
+    if (!listen)
+        peer = peer_listening(NN_SURVEYOR);
+    fixture_open(&options);
+    if (listen)
+        peer = peer_connected(NN_SURVEYOR);
+    endpoint_resume(fixture.endpoint);
+    nn_setsockopt(peer, NN_SOL_SOCKET, NN_RCVTIMEO, &moment, sizeof moment);
+    char *got = NULL;
+    size_t answered = 0;
+    do {
+        peer_say(peer, "survey");
+        run_for_a_moment();
+        for (; answered < fixture.frames_count; answered++)
+            ck_assert_uint_eq(send_text("", "answer", &fixture.frames[answered].route), 1);
+        run_for_a_moment();
+    } while (nn_recv(peer, &got, NN_MSG, 0) < 0);
+    ck_assert_mem_eq(got, "answer", 6);
+    nn_freemsg(got);
+    assert_body(0, "survey");
+    nn_close(peer);
+}
+END_TEST
+
+START_TEST(survey_without_peer_is_counted)
+{
+    make_address(NEAR);
+    open_listening(SP_SURVEYOR);
+    send_request(1, "anybody?");
+    ck_assert_uint_eq(fixture_stats().dropped_no_peer, 1);
+}
+END_TEST
+
+START_TEST(request_without_peer_waits)
+{
+    struct route route;
+    make_address(NEAR);
+    open_listening(SP_REQ);
+    endpoint_resume(fixture.endpoint);
+    sp_request_route(7, &route);
+    ck_assert_uint_eq(send_text("", "question", &route), 0);
+    int peer = peer_connected(NN_REP);
+    fixture.want_rooms = 1;
+    fixture_run();
+    send_request(7, "question");
+    peer_hears(peer, "question");
+    peer_say(peer, "answer");
+    fixture_run_until_frames(1);
+    assert_answer(0, 7, "answer");
     nn_close(peer);
 }
 END_TEST
@@ -1084,6 +1204,11 @@ static void add_traffic(Suite *suite)
     TCase *t = case_new(suite, "patterns");
     tcase_add_loop_test(t, receives, 0, RECEIVERS * WAYS);
     tcase_add_loop_test(t, sends, 0, SENDERS * WAYS);
+    t = case_new(suite, "questions");
+    tcase_add_loop_test(t, asks, 0, ASKERS * WAYS);
+    tcase_add_loop_test(t, answers_surveys, 0, WAYS);
+    tcase_add_test(t, survey_without_peer_is_counted);
+    tcase_add_test(t, request_without_peer_waits);
     t = case_new(suite, "receiving");
     tcase_add_loop_test(t, many_messages_in_order, 0, TRANSPORTS);
     tcase_add_loop_test(t, body_sizes, 0, TRANSPORTS);

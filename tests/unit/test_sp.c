@@ -169,6 +169,28 @@ START_TEST(stacks)
 }
 END_TEST
 
+START_TEST(requests)
+{
+    static const uint32_t ids[] = { 0, 1, 0x12345678, 0x7fffffff };
+    struct route route;
+    uint32_t got = 0;
+    for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++) {
+        sp_request_route(ids[i], &route);
+        ck_assert_int_eq(sp_stack_decode(route.at, route.bytes), SP_ID_BYTES);
+        ck_assert_int_eq(sp_request_id(&route, &got), 0);
+        ck_assert_uint_eq(got, ids[i]);
+    }
+    route.bytes = 0;
+    ck_assert_int_eq(sp_request_id(&route, &got), PEN_EPROTO);
+    route.bytes = 2 * SP_ID_BYTES; /* It began elsewhere. */
+    ck_assert_int_eq(sp_request_id(&route, &got), PEN_EPROTO);
+    route.bytes = SP_ID_BYTES;
+    route.at[0] = 0;
+    ck_assert_int_eq(sp_request_id(&route, &got), PEN_EPROTO);
+    ck_assert_uint_eq(got, 0x7fffffff);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("sp");
@@ -184,6 +206,7 @@ int main(void)
     tcase_add_test(t, payload_at_the_limit_and_one_beyond);
     tcase_add_test(t, ipc_types);
     tcase_add_test(t, stacks);
+    tcase_add_test(t, requests);
 
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
