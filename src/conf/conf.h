@@ -28,6 +28,7 @@ enum conf_pattern {
     PATTERN_NONE,
     PATTERN_PULL,
     PATTERN_REP,
+    PATTERN_RESPONDENT,
     PATTERN_SUB,
     PATTERN_BUS,
     PATTERN_PAIR,

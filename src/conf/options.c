@@ -28,6 +28,7 @@ static const struct word words_store[] = {
 static const struct word words_producer_pattern[] = {
     { "pull", PATTERN_PULL, NULL },
     { "rep", PATTERN_REP, NULL },
+    { "respondent", PATTERN_RESPONDENT, NULL },
     { "sub", PATTERN_SUB, NULL },
     { "bus", PATTERN_BUS, NULL },
     { "pair", PATTERN_PAIR, NULL },
@@ -35,6 +36,7 @@ static const struct word words_producer_pattern[] = {
     { "push", 0, "push only sends; clients that push are received by pull" },
     { "pub", 0, "pub only sends; what is published is received by sub" },
     { "req", 0, "req asks; requests are received by rep" },
+    { "surveyor", 0, "surveyor asks; surveys are received by respondent" },
     { 0 },
 };
 
@@ -46,6 +48,7 @@ static const struct word words_publisher_pattern[] = {
     { "pull", 0, "pull only receives and is for producers; clients that pull are served by push" },
     { "sub", 0, "sub only receives and is for producers; subscribers are served by pub" },
     { "rep", 0, "rep is for producers, which answer their requesters themselves" },
+    { "respondent", 0, "respondent is for producers, which answer surveys themselves" },
     { "lines", 0, "lines is for producers" },
     { 0 },
 };

@@ -37,10 +37,10 @@ struct producer {
 
 static bool answers(const struct producer *p)
 {
-    return p->conf->pattern == PATTERN_REP;
+    return p->conf->pattern == PATTERN_REP || p->conf->pattern == PATTERN_RESPONDENT;
 }
 
-/* Send one answer on our own loop; a rep endpoint always takes it. */
+/* Send one answer on our own loop; an endpoint that answers always takes it. */
 static void send_answer(struct producer *p, const struct route *route, int made, struct slice body)
     ON_LOOP
 {

@@ -25,7 +25,7 @@ def with_transport(text):
     """Each endpoint over $PENSTOCK_TRANSPORT, when that is set: for configurations with an endpoint in a line."""
     if not TRANSPORT:
         return text
-    pattern = r"\{(?=[^{}\n]*pattern: *(?:pull|rep|sub|bus|pair|pub|push)\b)"
+    pattern = r"\{(?=[^{}\n]*pattern: *(?:pull|rep|respondent|sub|bus|pair|pub|push)\b)"
     return re.sub(pattern, lambda m: f"{{transport: {TRANSPORT}, ", text)
 
 
