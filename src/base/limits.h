@@ -13,7 +13,8 @@ enum {
     LIMIT_CONTROL_BYTES = 64 * 1024, /* a request on the control socket */
     LIMIT_ERROR_TEXT_BYTES = 512,    /* a reason told to a peer or kept with a dead letter */
     LIMIT_TOPIC_BYTES = 255,         /* a topic after its template is filled in */
-    LIMIT_KEY_BYTES = 255,           /* a message's key */
+    LIMIT_KEY_BYTES = 255,           /* a message's key, or its dedupe id */
+    LIMIT_PROGRESS_BYTES = 255,      /* what a worker says of its progress */
     LIMIT_ADDRESSES_PER_ENDPOINT = 16,
     LIMIT_TOPICS_PER_ENDPOINT = 64,
     LIMIT_HANDLER_ARGS = 64,

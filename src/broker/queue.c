@@ -58,11 +58,11 @@ static struct record *record_at(const struct broker *b, uint32_t i)
     return &b->chunks[i / CHUNK_RECORDS][i % CHUNK_RECORDS];
 }
 
-static const uint8_t legal_moves[JOB_STATES] = {
+static const uint16_t legal_moves[JOB_STATES] = {
     /* from: to, as bits */
     [JOB_FREE] = 1 << JOB_READY,
-    [JOB_READY] = 1 << JOB_INHAND | 1 << JOB_DROPPED,
-    [JOB_INHAND] = 1 << JOB_FREE | 1 << JOB_DROPPED,
+    [JOB_READY] = 1 << JOB_LEASED | 1 << JOB_DROPPED,
+    [JOB_LEASED] = 1 << JOB_FREE | 1 << JOB_DROPPED,
     [JOB_DROPPED] = 1 << JOB_FREE,
 };
 
@@ -139,7 +139,7 @@ static struct slice record_body(const struct record *r)
 
 static uint64_t held(const struct broker *b)
 {
-    return b->ledger.ready + b->ledger.in_hand;
+    return broker_ledger_held(&b->ledger);
 }
 
 static void drop(struct broker *b, uint32_t i, enum drop_reason reason)
@@ -248,6 +248,7 @@ static int decide(struct broker *b, struct job_put *j)
             return accept_for_oldest(b, j);
         break;
     case BROKER_DROP_NEWEST:
+    case BROKER_DROP_LOWEST:
         break;
     case BROKER_REJECT:
         return PEN_EFULL;
@@ -259,8 +260,9 @@ static int decide(struct broker *b, struct job_put *j)
 
 /* ---- commands ---- */
 
-int broker_put(struct broker *b, struct job_put *jobs, size_t n)
+int broker_put(struct broker *b, struct job_put *jobs, size_t n, mono_t now)
 {
+    (void)now;
     if (b->shut)
         return PEN_ESHUTDOWN;
     size_t i = 0;
@@ -275,18 +277,21 @@ int broker_put(struct broker *b, struct job_put *jobs, size_t n)
     return (int)i;
 }
 
-size_t broker_take(struct broker *b, struct job *ret_jobs, size_t max)
+int broker_take(struct broker *b, const struct job_take *how, struct job *ret_jobs, mono_t now)
 {
+    (void)now;
+    if (how->lease.ns != 0)
+        return PEN_EINVAL;
     if (b->paused)
         return 0;
-    size_t n = 0;
+    size_t n = 0, max = how->max;
     for (uint32_t i; n < max && (i = shift_ready(b)) != NIL; n++) {
         struct record *r = record_at(b, i);
-        record_set_state(r, JOB_INHAND);
+        record_set_state(r, JOB_LEASED);
         ret_jobs[n] = (struct job){ .id = r->id, .index = i, .body = record_body(r), .ext = r->ext };
     }
     b->ledger.in_hand += n;
-    return n;
+    return (int)n;
 }
 
 static void end_in_hand(struct broker *b, struct job_settle *s, struct record *r)
@@ -307,12 +312,14 @@ static void end_in_hand(struct broker *b, struct job_settle *s, struct record *r
     record_free(b, s->index);
 }
 
-int broker_settle(struct broker *b, struct job_settle *jobs, size_t n, size_t *ret_settled)
+int broker_settle(struct broker *b, struct job_settle *jobs, size_t n, mono_t now,
+                  size_t *ret_settled)
 {
+    (void)now;
     for (size_t k = 0; k < n; k++) {
         struct job_settle *s = &jobs[k];
         struct record *r = s->index < b->chunks_count * CHUNK_RECORDS ? record_at(b, s->index) : NULL;
-        if (r == NULL || r->state != JOB_INHAND || r->id != s->id) {
+        if (r == NULL || r->state != JOB_LEASED || r->id != s->id) {
             *ret_settled = k;
             return PEN_ETOOMANY;
         }
@@ -350,11 +357,11 @@ size_t broker_reap(struct broker *b, struct broker_drops *drops, struct job_drop
     return n;
 }
 
-void broker_shutdown(struct broker *b, bool drop_what_is_ready)
+void broker_shutdown(struct broker *b, enum broker_shut mode)
 {
     b->shut = true;
     b->paused = false;
-    if (drop_what_is_ready)
+    if (mode == BROKER_DROP)
         (void)drop_ready(b, DROP_SHUTDOWN);
 }
 
@@ -414,31 +421,18 @@ bool broker_ledger_holds(const struct broker *b)
     return g->accepted == ended + held(b);
 }
 
-const char *drop_reason_word(enum drop_reason reason)
-{
-    static const char *const words[DROP_REASONS] = { "oldest", "newest", "purged", "failed",
-                                                     "shutdown" };
-    return words[reason];
-}
-
 /* ---- making and freeing ---- */
 
-void job_ext_free(struct job_ext *ext)
+int broker_new(const struct broker_options *options, struct broker **ret_broker)
 {
-    if (ext == NULL)
-        return;
-    free(ext->key);
-    free(ext);
-}
-
-int broker_new(const struct broker_limits *limits, struct broker **ret_broker)
-{
+    const struct broker_limits *limits = &options->limits;
     if (limits->items_max == 0 || limits->items_max > 1u << 30)
         return PEN_EINVAL;
     struct broker *b = calloc(1, sizeof *b);
     if (b == NULL)
         return PEN_ENOMEM;
     b->limits = *limits;
+    b->last_id = options->first_id == 0 ? 0 : options->first_id - 1;
     b->free_head = NIL;
     b->ready = b->dropped = (struct index_list){ NIL, NIL };
     *ret_broker = b;
@@ -463,4 +457,134 @@ void broker_free(struct broker **broker)
     free(b->chunks);
     free(b);
     *broker = NULL;
+}
+
+/* ---- in the making ---- */
+
+int broker_set_limits(struct broker *b, const struct broker_limits *limits, mono_t now)
+{
+    (void)now;
+    b->limits = *limits;
+    return 0;
+}
+
+int broker_put_all(struct broker *b, struct job_put *jobs, size_t n, mono_t now)
+{
+    return n == 1 ? broker_put(b, jobs, n, now) : PEN_EINVAL;
+}
+
+int broker_reserve_put(struct broker *b, struct job_put *jobs, size_t n, mono_t now)
+{
+    (void)b, (void)jobs, (void)n, (void)now;
+    return PEN_EINVAL;
+}
+
+void broker_put_reserved(struct broker *b, struct job_put *jobs, size_t n, mono_t now)
+{
+    (void)b, (void)jobs, (void)n, (void)now;
+}
+
+void broker_unreserve(struct broker *b, struct job_put *jobs, size_t n)
+{
+    (void)b, (void)jobs, (void)n;
+}
+
+int broker_restore(struct broker *b, const struct job_restore *job, mono_t now)
+{
+    (void)b, (void)job, (void)now;
+    return PEN_EINVAL;
+}
+
+int broker_restore_dedupe(struct broker *b, const char *dedupe, uint64_t id, mono_t put_at)
+{
+    (void)b, (void)dedupe, (void)id, (void)put_at;
+    return PEN_EINVAL;
+}
+
+int broker_touch(struct broker *b, uint64_t id, uint64_t lease, span_t span, mono_t now)
+{
+    (void)b, (void)id, (void)lease, (void)span, (void)now;
+    return PEN_EINVAL;
+}
+
+int broker_progress(struct broker *b, uint64_t id, uint64_t lease, const char *text)
+{
+    (void)b, (void)id, (void)lease, (void)text;
+    return PEN_EINVAL;
+}
+
+uint32_t broker_owner_gone(struct broker *b, uint64_t owner, mono_t now)
+{
+    (void)b, (void)owner, (void)now;
+    return 0;
+}
+
+size_t broker_take_dying(struct broker *b, struct job *ret_jobs, size_t max)
+{
+    (void)b, (void)ret_jobs, (void)max;
+    return 0;
+}
+
+size_t broker_tick(struct broker *b, mono_t now, size_t max)
+{
+    (void)b, (void)now, (void)max;
+    return 0;
+}
+
+mono_t broker_next_due(const struct broker *b)
+{
+    (void)b;
+    return PEN_NEVER;
+}
+
+size_t broker_kick(struct broker *b, size_t n, mono_t now)
+{
+    (void)b, (void)n, (void)now;
+    return 0;
+}
+
+bool broker_peek(const struct broker *b, enum job_state state, struct job_view *ret_job)
+{
+    (void)b, (void)state, (void)ret_job;
+    return false;
+}
+
+bool broker_find(const struct broker *b, uint64_t id, struct job_view *ret_job)
+{
+    (void)b, (void)id, (void)ret_job;
+    return false;
+}
+
+size_t broker_list(const struct broker *b, uint32_t *cursor, struct job_view *ret_jobs, size_t max)
+{
+    (void)b, (void)cursor, (void)ret_jobs, (void)max;
+    return 0;
+}
+
+void broker_set_servers(struct broker *b, uint32_t servers)
+{
+    (void)b, (void)servers;
+}
+
+span_t broker_eta(const struct broker *b, uint64_t position)
+{
+    (void)b, (void)position;
+    return (span_t){ -1 };
+}
+
+bool broker_has_room_for(const struct broker *b, size_t items, uint64_t bytes)
+{
+    (void)items;
+    return broker_has_room(b, bytes);
+}
+
+bool broker_is_over(const struct broker *b)
+{
+    return b->shut && b->ledger.ready == 0;
+}
+
+bool broker_has_dying(const struct broker *b)
+{
+    (void)b;
+    return false;
 }

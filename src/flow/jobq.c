@@ -25,6 +25,7 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "loop/io.h"
+#include "plat/clock.h"
 #include "sync/lock.h"
 #include "sync/waiters.h"
 
@@ -158,7 +159,7 @@ int jobq_put(struct jobq *q, struct job_put *jobs, size_t n, mono_t deadline, si
     int r = 0;
     lock_take(&q->lock);
     while (done < n) {
-        r = has_turn(q, at.front) ? broker_put(q->broker, jobs + done, n - done) : 0;
+        r = has_turn(q, at.front) ? broker_put(q->broker, jobs + done, n - done, clock_mono()) : 0;
         if (r < 0)
             break;
         done += (size_t)r;
@@ -174,6 +175,15 @@ int jobq_put(struct jobq *q, struct job_put *jobs, size_t n, mono_t deadline, si
     return r < 0 ? r : 0;
 }
 
+/* For one of our own handlers. */
+static size_t take(struct jobq *q, struct job *ret_jobs, size_t max) LOCKED(&q->lock)
+{
+    struct job_take how = { .max = max };
+    int n = broker_take(q->broker, &how, ret_jobs, clock_mono());
+    check(n >= 0); /* Without a lease nothing is allocated. */
+    return (size_t)n;
+}
+
 int jobq_take(struct jobq *q, struct job *ret_jobs, size_t max, mono_t deadline, size_t *ret_taken)
 {
     struct place at = { .line = &q->getters };
@@ -182,7 +192,7 @@ int jobq_take(struct jobq *q, struct job *ret_jobs, size_t max, mono_t deadline,
     if (max == 0)
         return PEN_EINVAL;
     lock_take(&q->lock);
-    while ((n = broker_take(q->broker, ret_jobs, max)) == 0) {
+    while ((n = take(q, ret_jobs, max)) == 0) {
         r = broker_is_shut(q->broker) ? PEN_ESHUTDOWN : deadline.ns == PEN_NOW.ns ? PEN_EEMPTY : 0;
         if (r == 0)
             r = wait_in_line(q, &at, deadline);
@@ -221,7 +231,7 @@ int jobq_settle(struct jobq *q, struct job_settle *jobs, size_t n)
 {
     size_t settled;
     lock_take(&q->lock);
-    int r = broker_settle(q->broker, jobs, n, &settled);
+    int r = broker_settle(q->broker, jobs, n, clock_mono(), &settled);
     unlock_and_tell(q);
     return r;
 }
@@ -229,7 +239,7 @@ int jobq_settle(struct jobq *q, struct job_settle *jobs, size_t n)
 void jobq_shutdown(struct jobq *q, enum pen_shutdown mode)
 {
     lock_take(&q->lock);
-    broker_shutdown(q->broker, mode == PEN_SHUTDOWN_IMMEDIATE);
+    broker_shutdown(q->broker, mode == PEN_SHUTDOWN_IMMEDIATE ? BROKER_DROP : BROKER_DRAIN);
     waiters_wake_all(&q->getters);
     waiters_wake_all(&q->putters);
     unlock_and_tell(q);
@@ -339,7 +349,7 @@ static size_t getter_take(struct jobq_getter *g, struct job *ret_jobs, bool *ret
     bool picked = g->at.waiter.state == WAITER_PICKED;
     (void)waiters_leave(&q->getters, &g->at.waiter);
     if (max > 0) {
-        n = broker_take(q->broker, ret_jobs, max);
+        n = take(q, ret_jobs, max);
         *ret_over = n == 0 && broker_is_shut(q->broker);
         g->in_line = n == 0 && !*ret_over;
         if (g->in_line)
@@ -459,7 +469,7 @@ int jobq_putter_put(struct jobq_putter *p, struct job_put *jobs, size_t n)
     loop_assert_here(p->at.loop);
     lock_take(&q->lock);
     bool picked = w->state == WAITER_PICKED;
-    int r = has_turn(q, picked || is_next(q, w)) ? broker_put(q->broker, jobs, n) : 0;
+    int r = has_turn(q, picked || is_next(q, w)) ? broker_put(q->broker, jobs, n, clock_mono()) : 0;
     bool wants = r >= 0 && (size_t)r < n;
     if (!wants || r > 0 || picked)
         (void)waiters_leave(&q->putters, w);
@@ -500,8 +510,8 @@ int jobq_new(const struct jobq_options *options, struct jobq **ret_queue)
     q->options = *options;
     if (q->options.on_dropped == NULL)
         q->options.on_dropped = release_dropped;
-    int r = strlen(options->name) > LIMIT_NAME_BYTES ? PEN_EINVAL
-                                                     : broker_new(&options->limits, &q->broker);
+    struct broker_options broker = { .limits = options->limits };
+    int r = strlen(options->name) > LIMIT_NAME_BYTES ? PEN_EINVAL : broker_new(&broker, &q->broker);
     if (r < 0) {
         free(q);
         return r;

@@ -438,11 +438,11 @@ void producer_stats(const struct producer *p, struct producer_stats *ret_stats)
 
 static void tell_dropped(const struct job_dropped *job)
 {
-    static const int errors[DROP_REASONS] = { [DROP_OLDEST] = PEN_EDROPPED,
-                                              [DROP_NEWEST] = PEN_EDROPPED,
-                                              [DROP_PURGED] = PEN_EDROPPED,
-                                              [DROP_FAILED] = PEN_EHANDLER,
-                                              [DROP_SHUTDOWN] = PEN_EDRAINING };
+    static const int errors[DROP_REASONS + 1] = {
+        [DROP_OLDEST] = PEN_EDROPPED, [DROP_NEWEST] = PEN_EDROPPED, [DROP_LOWEST] = PEN_EDROPPED,
+        [DROP_PURGED] = PEN_EDROPPED, [DROP_FAILED] = PEN_EHANDLER, [DROP_SHUTDOWN] = PEN_EDRAINING,
+        [DROP_EXPIRED] = PEN_EEXPIRED
+    };
     struct outlet *to = job->ext->origin;
     struct slice body = { 0 };
     if (answer_failure(outlet_framing(to), errors[job->reason], NULL, &body) == 0)

@@ -138,6 +138,8 @@ static void for_every_failure(void (*run)(void), bool all_after)
 
 enum { LOT = 64, JOBS = 9000 /* more than eight slabs */ };
 
+#define NOW ((mono_t){ 1000 })
+
 static void fill_lot(struct job_put *jobs)
 {
     static const uint8_t text[8];
@@ -152,7 +154,7 @@ static size_t put_lot(struct broker *b)
     size_t refusals = 0;
     fill_lot(jobs);
     struct broker_ledger before = *broker_ledger(b);
-    ck_assert_int_eq(TRY(broker_put(b, jobs, LOT)), LOT);
+    ck_assert_int_eq(TRY(broker_put(b, jobs, LOT, NOW)), LOT);
     for (size_t i = 0; i < LOT; i++) {
         if (jobs[i].ret_status == 0)
             continue;
@@ -165,7 +167,7 @@ static size_t put_lot(struct broker *b)
     ck_assert_uint_eq(after->accepted, before.accepted + LOT - refusals);
     for (size_t i = 0; i < refusals; i++) {
         struct job_put again = jobs[0];
-        ck_assert_int_eq(broker_put(b, &again, 1), 1);
+        ck_assert_int_eq(broker_put(b, &again, 1, NOW), 1);
         ck_assert_int_eq(again.ret_status, 0);
     }
     return refusals;
@@ -175,28 +177,29 @@ static void settle_all(struct broker *b)
 {
     struct job jobs[LOT];
     struct job_settle ends[LOT];
+    struct job_take how = { .max = LOT };
     size_t n = 0, settled;
     for (;;) {
-        NEVER_ALLOCATES(n = broker_take(b, jobs, LOT));
+        NEVER_ALLOCATES(n = (size_t)broker_take(b, &how, jobs, NOW));
         if (n == 0)
             break;
         for (size_t i = 0; i < n; i++)
             ends[i] = (struct job_settle){ .id = jobs[i].id, .index = jobs[i].index };
         int r = 77;
-        NEVER_ALLOCATES(r = broker_settle(b, ends, n, &settled));
+        NEVER_ALLOCATES(r = broker_settle(b, ends, n, NOW, &settled));
         ck_assert_int_eq(r, 0);
     }
 }
 
 static struct broker *make_broker(uint32_t items_max, enum broker_policy policy)
 {
-    struct broker_limits limits = { .items_max = items_max, .policy = policy };
+    struct broker_options options = { .limits = { .items_max = items_max, .policy = policy } };
     struct broker *b = NULL;
-    int r = TRY(broker_new(&limits, &b));
+    int r = TRY(broker_new(&options, &b));
     if (r < 0) {
         ck_assert_ptr_null(b);
         expect_refusal(r);
-        ck_assert_int_eq(broker_new(&limits, &b), 0);
+        ck_assert_int_eq(broker_new(&options, &b), 0);
     }
     return b;
 }
@@ -221,7 +224,7 @@ static void run_drop_oldest(void)
         (void)put_lot(b);
     ck_assert_uint_eq(broker_ledger(b)->ready, FULL);
     struct job_put job = { .ret_status = 77 };
-    ck_assert_int_eq(TRY(broker_put(b, &job, 1)), 1);
+    ck_assert_int_eq(TRY(broker_put(b, &job, 1, NOW)), 1);
     bool dropped = job.ret_status == 0;
     if (!dropped)
         expect_refusal(job.ret_status);

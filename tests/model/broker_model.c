@@ -15,6 +15,8 @@
 
 enum { MODEL_MAX = 64, BATCH = 8 };
 
+#define NOW ((mono_t){ 1000 })
+
 enum model_state { GONE, READY, IN_HAND };
 
 struct model_job {
@@ -128,7 +130,7 @@ static void do_put(struct model *m, struct broker *b)
     size_t n = 1 + pick(BATCH);
     for (size_t i = 0; i < n; i++)
         puts[i] = (struct job_put){ .body = { .at = text, .bytes = pick(40) } };
-    int r = broker_put(b, puts, n);
+    int r = broker_put(b, puts, n, NOW);
     if (m->shut) {
         AGREE(r == PEN_ESHUTDOWN);
         return;
@@ -148,7 +150,8 @@ static void do_put(struct model *m, struct broker *b)
 static void do_take(struct model *m, struct broker *b)
 {
     struct job jobs[BATCH];
-    size_t max = 1 + pick(BATCH), n = broker_take(b, jobs, max), k = 0;
+    struct job_take how = { .max = 1 + pick(BATCH) };
+    size_t max = how.max, n = (size_t)broker_take(b, &how, jobs, NOW), k = 0;
     for (size_t i = 0; i < m->count && k < max && !m->paused; i++) {
         if (m->jobs[i].state != READY)
             continue;
@@ -166,7 +169,7 @@ static void do_settle(struct model *m, struct broker *b)
     size_t i = pick((uint32_t)m->count), settled;
     struct model_job *j = &m->jobs[i];
     struct job_settle s = { .id = j->id, .index = j->index, .outcome = pick(4) };
-    int r = broker_settle(b, &s, 1, &settled);
+    int r = broker_settle(b, &s, 1, NOW, &settled);
     if (j->state != IN_HAND) {
         AGREE(r == PEN_ETOOMANY && settled == 0);
         return;
@@ -202,7 +205,7 @@ static void do_rare(struct model *m, struct broker *b)
             drop_first_ready(m);
     } else if (what == 99) {
         bool drop = pick(2) == 0;
-        broker_shutdown(b, drop);
+        broker_shutdown(b, drop ? BROKER_DROP : BROKER_DRAIN);
         m->shut = true;
         m->paused = false;
         while (drop && count_in(m, READY) > 0)
@@ -228,7 +231,8 @@ static void one_life(uint64_t length)
                                    .bytes_max = pick(2) == 0 ? 0 : 1 + pick(600),
                                    .policy = pick(4) } };
     struct broker *b;
-    AGREE(broker_new(&m.limits, &b) == 0);
+    struct broker_options options = { .limits = m.limits };
+    AGREE(broker_new(&options, &b) == 0);
     for (uint64_t i = 0; i < length; i++, done_commands++) {
         uint32_t what = pick(100);
         if (what < 35)
