@@ -19,14 +19,13 @@ enum {
     OUTLET_BATCH_ITEMS = 64,
     OUTLET_QUEUE_BATCHES = 65536, /* the queue's bound in items; the one in bytes is met long before */
     OUTLET_TURN_BATCHES = 16, /* sent in one event at most, so that other events have their turn */
-    SEND_FRAMES = 64,
     SINK_BATCHES = LIMIT_BATCH_ITEMS
 };
 
 struct batch {
-    size_t n, next, cap; /* next: the first that is not sent */
-    size_t bytes;        /* what it counts in the queue */
-    struct outlet_item at[];
+    size_t n, next, cap;      /* next: the first that is not sent */
+    size_t bytes;             /* what it counts in the queue */
+    struct parcel_frame at[]; /* the routes are owned */
 };
 
 struct outlet {
@@ -62,12 +61,11 @@ static size_t item_bytes(const struct outlet_item *i)
     return OUTLET_ITEM_BYTES + (size_t)i->head.bytes + i->body.bytes;
 }
 
-static void item_release(struct outlet_item *i)
+static void frame_release(struct parcel_frame *f)
 {
-    slice_release(&i->head);
-    slice_release(&i->body);
-    free(i->route);
-    i->route = NULL;
+    slice_release(&f->head);
+    slice_release(&f->body);
+    free((struct route *)f->route);
 }
 
 /* A batch with room for one more, made or grown; PEN_ENOMEM: *b is what it was. */
@@ -90,14 +88,17 @@ static int batch_reserve(struct batch **b)
 static void batch_add(struct batch *b, const struct outlet_item *item)
 {
     check(b->n < b->cap && b->cap <= OUTLET_BATCH_ITEMS);
-    b->at[b->n++] = *item;
+    struct parcel_frame *f = &b->at[b->n++];
+    f->head = item->head;
+    f->body = item->body;
+    f->route = item->route;
     b->bytes += item_bytes(item);
 }
 
 static void batch_free(struct batch *b)
 {
     for (size_t k = b->next; k < b->n; k++)
-        item_release(&b->at[k]);
+        frame_release(&b->at[k]);
     free(b);
 }
 
@@ -126,21 +127,11 @@ static void finish_if_over(struct outlet *o)
 /* Give the endpoint as much of one batch as it takes; true when that was all. */
 static bool send_batch(struct outlet *o, struct batch *b) ON_LOOP
 {
-    while (b->next < b->n) {
-        struct parcel_frame frames[SEND_FRAMES];
-        size_t n = b->n - b->next < SEND_FRAMES ? b->n - b->next : SEND_FRAMES;
-        for (size_t k = 0; k < n; k++) {
-            const struct outlet_item *i = &b->at[b->next + k];
-            frames[k] = (struct parcel_frame){ .head = i->head, .body = i->body, .route = i->route };
-        }
-        size_t sent = endpoint_send(o->endpoint, frames, n);
-        for (size_t k = 0; k < sent; k++)
-            free(b->at[b->next + k].route);
-        b->next += sent;
-        if (sent < n)
-            return false;
-    }
-    return true;
+    size_t sent = endpoint_send(o->endpoint, b->at + b->next, b->n - b->next);
+    for (size_t k = 0; k < sent; k++)
+        free((struct route *)b->at[b->next + k].route);
+    b->next += sent;
+    return b->next == b->n;
 }
 
 static void end_batch(struct outlet *o, struct batch *b)
@@ -156,22 +147,30 @@ static struct batch *next_batch(struct outlet *o)
     return pen_queue_get(o->queue, &item, PEN_NOW) == 0 ? item.ptr : NULL;
 }
 
-/* Each event brings one batch; what stands behind it is taken only as this one is sent. */
+/* Send this batch and those behind it, each taken only as the one before it is sent; the one that does not go is
+ * returned. */
+static struct batch *send_batches(struct outlet *o, struct batch *b) ON_LOOP
+{
+    for (int left = OUTLET_TURN_BATCHES - 1; b != NULL; left--) {
+        if (!send_batch(o, b))
+            return b;
+        end_batch(o, b);
+        b = left > 0 ? next_batch(o) : NULL;
+    }
+    return NULL;
+}
+
+/* Each event brings one batch. What a turn sends is written together. */
 static void on_batch(struct pen_getter *getter, const struct pen_item *items, size_t n, void *arg)
 {
     struct outlet *o = arg;
     loop_assert_here(o->loop);
-    struct batch *b = items[0].ptr;
     check(n == 1 && o->pending == NULL);
-    for (int left = OUTLET_TURN_BATCHES - 1; b != NULL; left--) {
-        if (!send_batch(o, b)) {
-            o->pending = b;
-            pen_getter_pause(getter);
-            return;
-        }
-        end_batch(o, b);
-        b = left > 0 ? next_batch(o) : NULL;
-    }
+    endpoint_cork(o->endpoint);
+    o->pending = send_batches(o, items[0].ptr);
+    endpoint_uncork(o->endpoint);
+    if (o->pending != NULL)
+        pen_getter_pause(getter);
 }
 
 static void on_queue_end(struct pen_getter *getter, void *arg)

@@ -183,6 +183,25 @@ size_t endpoint_send(struct endpoint *ep, struct parcel_frame *frames, size_t n)
     return taken;
 }
 
+static void set_corked(struct endpoint *ep, bool corked)
+{
+    loop_assert_here(ep->loop);
+    check(ep->corked != corked);
+    ep->corked = corked;
+    if (ep->kind->cork != NULL && !ep->source_closed)
+        ep->kind->cork(ep);
+}
+
+void endpoint_cork(struct endpoint *ep)
+{
+    set_corked(ep, true);
+}
+
+void endpoint_uncork(struct endpoint *ep)
+{
+    set_corked(ep, false);
+}
+
 void endpoint_has_room(struct endpoint *ep)
 {
     loop_assert_here(ep->loop);

@@ -132,6 +132,11 @@ void endpoint_finish_reading(struct endpoint *endpoint) ON_LOOP;
  * transport's to drop, and counted where it can be seen. */
 size_t endpoint_send(struct endpoint *endpoint, struct parcel_frame *frames, size_t n) ON_LOOP;
 
+/* Between these two, what is sent may wait to be written together: many calls of endpoint_send(), one system call. A full
+ * peer is written to all the same. They do not nest. */
+void endpoint_cork(struct endpoint *endpoint) ON_LOOP;
+void endpoint_uncork(struct endpoint *endpoint) ON_LOOP;
+
 /* Close: everything taken by endpoint_send() is given to the transport and the peers are given up to linger to
  * fetch it; immediate: at once. Kept frames are dropped and counted. Asynchronous, idempotent; may become
  * immediate. */

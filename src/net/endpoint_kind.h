@@ -26,6 +26,8 @@ struct endpoint_kind {
     void (*watch)(struct endpoint *endpoint, bool on);
     /* As endpoint_send(). NULL when the kind only reads. */
     size_t (*send)(struct endpoint *endpoint, struct parcel_frame *frames, size_t n);
+    /* endpoint->corked has changed: when it is false now, write what waits. NULL: send() always writes. */
+    void (*cork)(struct endpoint *endpoint);
     /* End the source: true when that is done, false when endpoint_source_closed() will be called.
      * Called a second time, with immediate, when the first was not done. */
     bool (*close)(struct endpoint *endpoint, bool immediate);
@@ -61,6 +63,7 @@ struct endpoint {
     bool finishing; /* by endpoint_finish_reading() */
     size_t finish_left; /* bytes to go at most */
     bool source_ended, end_told;
+    bool corked; /* what is sent may wait for endpoint_uncork() */
     bool closing, immediate, close_begun, source_closed, closed_told;
 
     /* atomic: counters, written by the loop, read by any thread */

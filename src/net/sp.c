@@ -69,31 +69,70 @@ static void sp_watch(struct endpoint *ep, bool on)
 
 /* ---- sending ---- */
 
+/* A stack that is too long for the message's own place goes before its head, in a new one. */
+static int lengthen_head(const uint8_t *stack, size_t bytes, struct slice *head)
+{
+    struct slice longer;
+    uint8_t *at;
+    int r = slice_new(bytes + head->bytes, &longer, &at);
+    if (r < 0)
+        return r;
+    memcpy(at, stack, bytes);
+    if (head->bytes > 0)
+        memcpy(at + bytes, head->at, head->bytes);
+    slice_release(head);
+    *head = longer;
+    return 0;
+}
+
 /* What stands before head and body: a route without the id of our own connection. */
-static void set_stack(const struct sp_endpoint *s, const struct route *route, struct sp_out *out)
+static int set_stack(const struct sp_endpoint *s, const struct route *route, struct sp_out *out)
 {
+    out->stack_bytes = 0;
     if (!s->has_stacks)
-        return;
+        return 0;
     size_t own = s->way == SP_TO_ASKER ? SP_ID_BYTES : 0;
-    check(route != NULL && route->bytes > own && route->bytes - own <= sizeof out->stack);
-    out->stack_bytes = (uint8_t)(route->bytes - own);
-    memcpy(out->stack, route->at + own, out->stack_bytes);
+    check(route != NULL && route->bytes > own && route->bytes <= LIMIT_ROUTE_BYTES);
+    const uint8_t *stack = route->at + own;
+    size_t bytes = route->bytes - own;
+    if (bytes > sizeof out->stack)
+        return lengthen_head(stack, bytes, &out->head);
+    out->stack_bytes = (uint8_t)bytes;
+    memcpy(out->stack, stack, bytes);
+    return 0;
 }
 
-/* The slices move from the frame, so that the front has none to give back. */
-static struct sp_out take_frame(const struct sp_endpoint *s, struct parcel_frame *f)
+static void lose(struct count *reason, const struct sp_out *out)
 {
-    struct sp_out out = { .head = f->head, .body = f->body };
-    set_stack(s, f->route, &out);
+    struct sp_out lost = *out;
+    count_add(reason, 1);
+    slice_release(&lost.head);
+    slice_release(&lost.body);
+}
+
+/* False: there was no memory for its stack, and it is lost. */
+static bool complete(struct sp_endpoint *s, const struct route *route, struct sp_out *out)
+{
+    bool done = set_stack(s, route, out) == 0;
+    if (!done)
+        lose(&s->base.dropped_error, out);
+    return done;
+}
+
+/* The slices move from the frame, so that the front has none to give back. False as above. */
+static bool take_frame(struct sp_endpoint *s, struct parcel_frame *f, struct sp_out *to)
+{
+    to->head = f->head;
+    to->body = f->body;
     f->head = f->body = (struct slice){ 0 };
-    return out;
+    return complete(s, f->route, to);
 }
 
-static struct sp_out share_frame(const struct sp_endpoint *s, const struct parcel_frame *f)
+static bool share_frame(struct sp_endpoint *s, const struct parcel_frame *f, struct sp_out *to)
 {
-    struct sp_out out = { .head = slice_ref(f->head), .body = slice_ref(f->body) };
-    set_stack(s, f->route, &out);
-    return out;
+    to->head = slice_ref(f->head);
+    to->body = slice_ref(f->body);
+    return complete(s, f->route, to);
 }
 
 static size_t frame_bytes(const struct parcel_frame *f)
@@ -126,34 +165,34 @@ static void flush_dirty(struct sp_endpoint *s)
         (void)sp_peer_flush(CONTAINER_OF(s->dirty.next, struct sp_peer, in_dirty));
 }
 
+/* One who has room, perhaps because what waits for somebody was written. NULL: nobody. */
+static struct sp_peer *find_roomy(struct sp_endpoint *s)
+{
+    if (list_empty(&s->roomy))
+        flush_dirty(s);
+    return first_roomy(s);
+}
+
 /* Deal frames out to those who have room, orphans first; how many were dealt. */
 static size_t deal(struct sp_endpoint *s, struct parcel_frame *frames, size_t n)
 {
     size_t i = 0, bytes = 0;
     struct sp_peer *p;
-    while ((s->orphans.count > 0 || i < n) && (p = first_roomy(s)) != NULL) {
-        do {
-            struct sp_out out;
-            if (s->orphans.count > 0) {
-                out = sp_queue_take(&s->orphans);
-            } else {
-                bytes += frame_bytes(&frames[i]);
-                out = take_frame(s, &frames[i++]);
-            }
-            give(s, p, &out);
-        } while ((s->orphans.count > 0 || i < n) && (p = first_roomy(s)) != NULL);
-        flush_dirty(s); /* Those who took it all have room again. */
+    while ((s->orphans.count > 0 || i < n) && (p = find_roomy(s)) != NULL) {
+        struct sp_out out;
+        if (s->orphans.count > 0) {
+            out = sp_queue_take(&s->orphans);
+        } else {
+            bytes += frame_bytes(&frames[i]);
+            if (!take_frame(s, &frames[i++], &out))
+                continue;
+        }
+        give(s, p, &out);
     }
+    if (!s->base.corked)
+        flush_dirty(s);
     note_sent(s, i, bytes);
     return i;
-}
-
-static void lose(struct count *reason, const struct sp_out *out)
-{
-    struct sp_out lost = *out;
-    count_add(reason, 1);
-    slice_release(&lost.head);
-    slice_release(&lost.body);
 }
 
 /* Its buffer is full and it takes nothing. False when the message is dropped, and perhaps the peer gone. */
@@ -212,10 +251,11 @@ static size_t spread(struct sp_endpoint *s, struct parcel_frame *frames, size_t 
         struct sp_peer *p = CONTAINER_OF(node, struct sp_peer, in_talks);
         bool last = node->next == &s->talks, there = true;
         for (size_t i = 0; i < n && there; i++) {
-            struct sp_out out = last ? take_frame(s, &frames[i]) : share_frame(s, &frames[i]);
-            there = offer(p, &out) != OFFER_GONE;
+            struct sp_out out;
+            bool made = last ? take_frame(s, &frames[i], &out) : share_frame(s, &frames[i], &out);
+            there = !made || offer(p, &out) != OFFER_GONE;
         }
-        if (there)
+        if (there && !s->base.corked)
             (void)sp_peer_flush(p);
     }
     note_sent(s, n, bytes);
@@ -232,8 +272,8 @@ static void answer(struct sp_endpoint *s, struct parcel_frame *f)
         return;
     }
     size_t bytes = frame_bytes(f);
-    struct sp_out out = take_frame(s, f);
-    if (offer(p, &out) == OFFER_TAKEN)
+    struct sp_out out;
+    if (take_frame(s, f, &out) && offer(p, &out) == OFFER_TAKEN)
         note_sent(s, 1, bytes);
 }
 
@@ -246,12 +286,19 @@ static size_t sp_send(struct endpoint *ep, struct parcel_frame *frames, size_t n
     if (s->way == SP_TO_ASKER) {
         for (size_t i = 0; i < n; i++)
             answer(s, &frames[i]);
-        flush_dirty(s);
+        if (!ep->corked)
+            flush_dirty(s);
         return n;
     }
     size_t dealt = deal(s, frames, n);
     s->wants_room = dealt < n;
     return dealt;
+}
+
+static void sp_cork(struct endpoint *ep)
+{
+    if (!ep->corked)
+        flush_dirty(sp_of(ep));
 }
 
 void sp_tell_room(struct sp_endpoint *s)
@@ -446,6 +493,7 @@ static const struct endpoint_kind sp_kind = {
     .has_input = sp_has_input,
     .watch = sp_watch,
     .send = sp_send,
+    .cork = sp_cork,
     .close = sp_close,
     .take_gone = sp_take_gone,
     .stats = sp_add_stats,

@@ -119,7 +119,8 @@ static void add(struct sp_gather *g, const uint8_t *at, size_t bytes)
 static bool has_room(const struct sp_gather *g)
 {
     enum {
-        OUT_COPY_MAX = 2 * SP_GATHER_COPY_BYTES + SP_HEAD_BYTES_MAX + SP_HOPS_MAX * SP_ID_BYTES
+        OUT_COPY_MAX =
+            2 * SP_GATHER_COPY_BYTES + SP_HEAD_BYTES_MAX + sizeof(((struct sp_out *)0)->stack)
     };
     enum { OUT_PIECES_MAX = 4 };
     return g->count + OUT_PIECES_MAX <= SP_GATHER_PIECES && g->bytes < GATHER_BYTES &&

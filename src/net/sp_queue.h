@@ -16,7 +16,7 @@
 
 struct sp_out {
     struct slice head, body;
-    uint8_t stack[SP_HOPS_MAX * SP_ID_BYTES]; /* of an answer; stands before head and body */
+    uint8_t stack[15]; /* of an answer, when it is short; stands before head and body */
     uint8_t stack_bytes;
 };
 
@@ -28,7 +28,7 @@ struct sp_queue {
 
 /* What a message counts beyond its payload: what it costs to hold one. */
 enum { SP_OUT_BYTES = sizeof(struct sp_out) };
-_Static_assert(SP_OUT_BYTES == 112 || sizeof(void *) != 8, "as options.def says it");
+_Static_assert(SP_OUT_BYTES == 64 || sizeof(void *) != 8, "as options.def says it");
 
 static inline struct sp_out *sp_queue_at(const struct sp_queue *q, uint32_t i)
 {

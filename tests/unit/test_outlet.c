@@ -24,6 +24,7 @@ struct endpoint {
     size_t turn_calls, turn_calls_most; /* how often, and how often in any */
     uint32_t numbers[FRAMES_MAX];       /* what came, in order */
     bool routed[FRAMES_MAX];
+    bool corked;
 };
 
 /* What the number of a frame travels in. */
@@ -57,6 +58,18 @@ size_t endpoint_send(struct endpoint *e, struct parcel_frame *frames, size_t n)
         slice_release(&frames[i].body);
     }
     return taken;
+}
+
+void endpoint_cork(struct endpoint *e)
+{
+    ck_assert(!e->corked);
+    e->corked = true;
+}
+
+void endpoint_uncork(struct endpoint *e)
+{
+    ck_assert(e->corked);
+    e->corked = false;
 }
 
 /* ---- the bench: an outlet on one loop, a sink on another ---- */
