@@ -2,6 +2,7 @@
 
 libparts_la_SOURCES += \
 	%reldir%/base64.c %reldir%/base64.h \
+	%reldir%/batch.c %reldir%/batch.def %reldir%/batch.h \
 	%reldir%/control.c %reldir%/control.h \
 	%reldir%/json.c %reldir%/json.h \
 	%reldir%/json_value.c %reldir%/json_value.h \
