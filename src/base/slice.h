@@ -83,4 +83,32 @@ static inline void slice_releaser_end(struct slice_releaser *r)
     *r = (struct slice_releaser){ 0 };
 }
 
+/* Take references in advance, one atomic for many slices of the same blob; what is left is given back at the end. */
+enum { SLICE_CREDIT_REFS = 256 };
+
+struct slice_credit {
+    struct blob *blob;
+    uint32_t n;
+};
+
+static inline void slice_credit_end(struct slice_credit *c)
+{
+    blob_unref(c->blob, c->n);
+    *c = (struct slice_credit){ 0 };
+}
+
+/* As slice_ref(); the caller holds a reference of its own, so that the blob lives. */
+static inline struct slice slice_ref_on_credit(struct slice_credit *c, struct slice s)
+{
+    if (s.blob == NULL)
+        return s;
+    if (s.blob != c->blob || c->n == 0) {
+        slice_credit_end(c);
+        refs_add(&s.blob->refs, SLICE_CREDIT_REFS);
+        *c = (struct slice_credit){ s.blob, SLICE_CREDIT_REFS };
+    }
+    c->n--;
+    return s;
+}
+
 #endif

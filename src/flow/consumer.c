@@ -90,38 +90,36 @@ static int make_head(struct consumer *c, const struct job *job, struct slice *re
     return 0;
 }
 
-static int make_message(struct consumer *c, const struct job *job, struct slice result,
-                        struct outlet_item *ret_item)
+/* The result as an object of JSON, in its place. */
+static int make_json(struct consumer *c, const struct job *job, struct slice *result)
 {
-    struct outlet_item item = { 0 };
-    int r;
-    if (outlet_framing(c->options.publish) == FRAMING_JSON) {
-        char text[LIMIT_TOPIC_BYTES + 1];
-        (void)topic_fill(&c->topic, job->id, job->ext != NULL ? job->ext->key : NULL, text);
-        r = json_message_encode(text, job->id, result, &item.body);
-    } else {
-        r = make_head(c, job, &item.head);
-        if (r == 0)
-            item.body = slice_ref(result);
-    }
-    if (r == 0)
-        *ret_item = item;
-    return r;
+    char text[LIMIT_TOPIC_BYTES + 1];
+    struct slice body = { 0 };
+    (void)topic_fill(&c->topic, job->id, job->ext != NULL ? job->ext->key : NULL, text);
+    int r = json_message_encode(text, job->id, *result, &body);
+    if (r < 0)
+        return r;
+    slice_release(result);
+    *result = body;
+    return 0;
 }
 
-static int publish(struct consumer *c, const struct job *job, struct slice result) ON_LOOP
+/* The result is the sink's on 0. */
+static int publish(struct consumer *c, const struct job *job, struct slice *result) ON_LOOP
 {
     if (c->publish == NULL)
         return 0;
-    struct outlet_item item;
-    int r = make_message(c, job, result, &item);
+    struct outlet_item item = { 0 };
+    bool json = outlet_framing(c->options.publish) == FRAMING_JSON;
+    int r = json ? make_json(c, job, result) : make_head(c, job, &item.head);
     if (r < 0)
         return r;
+    item.body = *result;
     r = sink_add(c->publish, &item);
-    if (r < 0) {
+    if (r == 0)
+        *result = (struct slice){ 0 };
+    else
         slice_release(&item.head);
-        slice_release(&item.body);
-    }
     return r;
 }
 
@@ -152,11 +150,8 @@ static int add_answer(struct sink *s, const struct job *job, struct slice body) 
     return r;
 }
 
-static int answer_with_result(struct consumer *c, const struct job *job, struct slice result) ON_LOOP
+static int answer_with_result(struct sink *s, const struct job *job, struct slice result) ON_LOOP
 {
-    struct sink *s = answer_sink(c, job);
-    if (s == NULL)
-        return 0;
     struct slice body = { 0 };
     int r = answer_result(outlet_framing(sink_outlet(s)), job->id, result, &body);
     return r < 0 ? r : add_answer(s, job, body);
@@ -226,6 +221,18 @@ static void end_task(struct consumer *c, struct task *t, enum job_outcome outcom
         bury(c, &t->job, k);
 }
 
+/* Send a result to where it is wanted; what is left of it is the caller's. */
+static int deliver(struct consumer *c, const struct job *job, struct slice *result) ON_LOOP
+{
+    struct sink *asker = answer_sink(c, job);
+    if (asker == NULL)
+        return publish(c, job, result);
+    struct slice published = slice_ref(*result);
+    int r = publish(c, job, &published);
+    slice_release(&published);
+    return r < 0 ? r : answer_with_result(asker, job, *result);
+}
+
 static void on_done(struct work *work, int error, struct slice result, const char *reason, void *arg)
 {
     struct consumer *c = arg;
@@ -233,9 +240,7 @@ static void on_done(struct work *work, int error, struct slice result, const cha
     struct task *t = CONTAINER_OF(work, struct task, work);
     c->in_hand--;
     if (error == 0) {
-        error = publish(c, &t->job, result);
-        if (error == 0)
-            error = answer_with_result(c, &t->job, result);
+        error = deliver(c, &t->job, &result);
         slice_release(&result);
         reason = "the result could not be sent on";
     }

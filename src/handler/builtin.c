@@ -17,6 +17,7 @@ struct builtin {
     /* owner: loop */
     struct list sleepers; /* of struct work, the first to wake first */
     struct pen_timer timer;
+    struct slice_credit credit; /* of the batch that is being submitted */
 };
 
 static size_t builtin_bytes(const struct conf_handler *conf)
@@ -180,7 +181,7 @@ static void builtin_submit(struct handler *h, struct work *work)
 {
     switch (h->conf->builtin) {
     case BUILTIN_PASS:
-        handler_finish(h, work, slice_ref(work->body));
+        handler_finish(h, work, slice_ref_on_credit(&((struct builtin *)h)->credit, work->body));
         break;
     case BUILTIN_SUM_SQUARES:
         submit_sum_squares(h, work);
@@ -191,6 +192,11 @@ static void builtin_submit(struct handler *h, struct work *work)
     case BUILTIN_NONE:
         check(!"a builtin handler has a builtin");
     }
+}
+
+static void builtin_submitted(struct handler *h)
+{
+    slice_credit_end(&((struct builtin *)h)->credit);
 }
 
 static void builtin_close(struct handler *h, bool immediate)
@@ -220,6 +226,7 @@ const struct handler_kind builtin_kind = {
     .open = builtin_open,
     .room = builtin_room,
     .submit = builtin_submit,
+    .submitted = builtin_submitted,
     .close = builtin_close,
     .ended = builtin_ended,
     .free = builtin_free,

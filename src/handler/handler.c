@@ -111,6 +111,8 @@ void handler_submit(struct handler *h, struct work **works, size_t n)
             handler_fail(h, works[i], PEN_ECANCELED, "the handler was closed");
     }
     loop_set_running(h->loop, NULL, 0);
+    if (h->kind->submitted != NULL)
+        h->kind->submitted(h);
     h->depth--;
     if (handler_room(h) == 0)
         h->starved = true;

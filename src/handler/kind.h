@@ -43,6 +43,7 @@ struct handler_kind {
     unsigned (*room)(const struct handler *h);
     /* Take the work; room was there. The kind ends it with handler_finish() or handler_fail(). */
     void (*submit)(struct handler *h, struct work *work);
+    void (*submitted)(struct handler *h); /* the last work of a batch was submitted; or NULL */
     void (*close)(struct handler *h, bool immediate); /* may come several times */
     bool (*ended)(const struct handler *h);           /* nothing is left of it but memory */
     void (*stats)(const struct handler *h, struct handler_stats *stats); /* of processes; or NULL */

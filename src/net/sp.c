@@ -128,10 +128,15 @@ static bool take_frame(struct sp_endpoint *s, struct parcel_frame *f, struct sp_
     return complete(s, f->route, to);
 }
 
-static bool share_frame(struct sp_endpoint *s, const struct parcel_frame *f, struct sp_out *to)
+struct credits {
+    struct slice_credit heads, bodies;
+};
+
+static bool share_frame(struct sp_endpoint *s, const struct parcel_frame *f,
+                        struct credits *credits, struct sp_out *to)
 {
-    to->head = slice_ref(f->head);
-    to->body = slice_ref(f->body);
+    to->head = slice_ref_on_credit(&credits->heads, f->head);
+    to->body = slice_ref_on_credit(&credits->bodies, f->body);
     return complete(s, f->route, to);
 }
 
@@ -247,17 +252,21 @@ static size_t spread(struct sp_endpoint *s, struct parcel_frame *frames, size_t 
     }
     for (size_t i = 0; i < n; i++)
         bytes += frame_bytes(&frames[i]);
+    struct credits credits = { 0 };
     LIST_EACH_SAFE(node, &s->talks) {
         struct sp_peer *p = CONTAINER_OF(node, struct sp_peer, in_talks);
         bool last = node->next == &s->talks, there = true;
         for (size_t i = 0; i < n && there; i++) {
             struct sp_out out;
-            bool made = last ? take_frame(s, &frames[i], &out) : share_frame(s, &frames[i], &out);
+            bool made =
+                last ? take_frame(s, &frames[i], &out) : share_frame(s, &frames[i], &credits, &out);
             there = !made || offer(p, &out) != OFFER_GONE;
         }
         if (there && !s->base.corked)
             (void)sp_peer_flush(p);
     }
+    slice_credit_end(&credits.heads);
+    slice_credit_end(&credits.bodies);
     note_sent(s, n, bytes);
     return n;
 }
