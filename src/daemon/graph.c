@@ -31,6 +31,7 @@ static int build_queues(struct daemon *d)
             .limits = { .items_max = (uint32_t)c->items_max,
                         .bytes_max = c->bytes_max,
                         .policy = policies[c->when_full] },
+            .main = d->main,
             .on_dropped = producer_on_dropped,
             .arg = d,
         };

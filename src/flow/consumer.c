@@ -296,7 +296,7 @@ static void settle(struct consumer *c)
 {
     if (c->ended_count == 0)
         return;
-    int r = jobq_settle(c->options.queue, c->ended, c->ended_count);
+    int r = jobq_settle(c->options.queue, c->ended, c->ended_count, NULL);
     (void)BUG(r < 0); /* Every job in `ended` was in our hand. */
     struct slice_releaser bodies = { 0 };
     for (size_t k = 0; k < c->ended_count; k++) {

@@ -3,6 +3,9 @@
  * The daemon's job queue: the broker's state (broker/queue.h) behind one lock, with threads and loops waiting on it
  * in order (sync/waiters.h). One lock hold per batch; no thread of its own, because an extra hop costs a
  * wake-up. The contract is that of <penstock/queue.h>, with settling in place of task_done.
+ *
+ * What happens by itself (delays end, leases are lost, jobs expire) happens on MAIN, by a timer that is armed for the next
+ * of it: never on a loop that runs handlers.
  */
 #ifndef FLOW_JOBQ_H
 #define FLOW_JOBQ_H
@@ -16,21 +19,37 @@
 
 struct jobq;
 
+/* On MAIN. */
+struct jobq_news {
+    /* Something waits for jobq_take_dying(). Without it no job dies: options->limits.dead_letters must be false. */
+    void (*on_dying)(struct jobq *q, void *arg);
+    /* It is shut down and holds nothing any more, and all drops are told. Once. */
+    void (*on_ended)(struct jobq *q, void *arg);
+    void *arg;
+};
+
 struct jobq_options {
     const char *name; /* copied */
     struct broker_limits limits;
+    uint64_t seed;                        /* see struct broker_options */
+    const struct broker_journal *journal; /* the same; NULL: none */
+    void *journal_arg;
+    struct pen_loop *main; /* keeps the time; NULL: whoever calls jobq_tick() does, and there are no news */
+    struct jobq_news news;
     /* Dropped jobs (1 to LIMIT_BATCH_ITEMS, in order of their drop), on the thread whose call dropped them, before
      * that call returns, and outside the lock: body and ext are the callee's. NULL: they are only released. */
     void (*on_dropped)(struct jobq *q, struct job_dropped *jobs, size_t n, void *arg);
     void *arg;
 };
 
-/* PEN_EINVAL, PEN_ENOMEM. */
+/* PEN_EINVAL, PEN_ENOMEM. MAIN, before its loop runs. */
 int jobq_new(const struct jobq_options *options, struct jobq **ret_queue) MUST_CHECK;
-/* When nobody uses it any more; what is held is released. Sets to NULL, accepts NULL. */
+/* When nobody uses it any more; what is held is released. Sets to NULL, accepts NULL. MAIN. */
 void jobq_free(struct jobq **queue);
 
 const char *jobq_name(const struct jobq *q) ANY_THREAD;
+
+/* ---- in ---- */
 
 /* Put n jobs, waiting until the deadline for room where the policy is to block, behind those who wait already.
  * *ret_decided: how many have a ret_status, on failure too. PEN_ESHUTDOWN, PEN_EFULL (PEN_NOW, and there is no room
@@ -38,13 +57,31 @@ const char *jobq_name(const struct jobq *q) ANY_THREAD;
 int jobq_put(struct jobq *q, struct job_put *jobs, size_t n, mono_t deadline, size_t *ret_decided)
     MUST_CHECK;
 
-/* Take 1 to max jobs. PEN_ESHUTDOWN (and nothing ready), PEN_EEMPTY (PEN_NOW), PEN_ETIMEOUT, PEN_EINVAL (max 0).
- * Any thread; may block. */
+/* Put what jobq_putter_reserve() has reserved, or give it up. Neither can fail. */
+void jobq_put_reserved(struct jobq *q, struct job_put *jobs, size_t n) ANY_THREAD;
+void jobq_unreserve(struct jobq *q, struct job_put *jobs, size_t n) ANY_THREAD;
+
+/* ---- out ---- */
+
+/* Take 1 to max jobs. PEN_ESHUTDOWN (and nothing will be ready any more), PEN_EEMPTY (PEN_NOW), PEN_ETIMEOUT,
+ * PEN_EINVAL (max 0). Any thread; may block. */
 int jobq_take(struct jobq *q, struct job *ret_jobs, size_t max, mono_t deadline, size_t *ret_taken)
     MUST_CHECK;
 
-/* End jobs in hand; their bodies and exts are the caller's afterwards. PEN_ETOOMANY: see broker_settle(). */
-int jobq_settle(struct jobq *q, struct job_settle *jobs, size_t n) ANY_THREAD MUST_CHECK;
+/* End n attempts; what comes back in ret_body and ret_ext is the caller's. *ret_settled (may be NULL): how many were.
+ * PEN_ETOOMANY, PEN_ELEASE: see broker_settle(). */
+int jobq_settle(struct jobq *q, struct job_settle *jobs, size_t n, size_t *ret_settled)
+    ANY_THREAD MUST_CHECK;
+
+/* See broker_touch() and broker_progress(); text NULL: only the lease. */
+int jobq_touch(struct jobq *q, const struct job *held, span_t lease, const char *text)
+    ANY_THREAD MUST_CHECK;
+uint32_t jobq_owner_gone(struct jobq *q, uint64_t owner) ANY_THREAD;
+
+/* See broker_take_dying(). */
+size_t jobq_take_dying(struct jobq *q, struct job *ret_jobs, size_t max) ANY_THREAD;
+
+/* ---- the whole queue ---- */
 
 /* Wait until nothing is held and everything that was dropped is told. PEN_ETIMEOUT. Any thread; may block. */
 int jobq_join(struct jobq *q, mono_t deadline) MUST_CHECK;
@@ -53,15 +90,39 @@ void jobq_shutdown(struct jobq *q, enum pen_shutdown mode) ANY_THREAD;
 void jobq_pause(struct jobq *q) ANY_THREAD;
 void jobq_resume(struct jobq *q) ANY_THREAD;
 uint64_t jobq_purge(struct jobq *q) ANY_THREAD;
+size_t jobq_kick(struct jobq *q, size_t n) ANY_THREAD;
+void jobq_set_servers(struct jobq *q, uint32_t servers) ANY_THREAD;
+/* Let happen what is due at `now`; returns when to call again. For queues without a MAIN. */
+mono_t jobq_tick(struct jobq *q, mono_t now) ANY_THREAD;
 
 struct jobq_stats {
     struct broker_ledger ledger;
     bool shut, paused, ledger_holds;
+    uint64_t alarms; /* how often the ledger began not to hold */
     uint64_t putters_waiting, getters_waiting, joiners_waiting; /* in line now, threads and loops */
     uint64_t put_waits, get_waits; /* times that one of them had to wait */
     uint64_t put_wakes, get_wakes; /* times that one of them was woken, in vain as well */
 };
 void jobq_stats(struct jobq *q, struct jobq_stats *ret_stats) ANY_THREAD;
+/* How long a job would wait that has so many before it; negative: unknown. */
+span_t jobq_eta(struct jobq *q, uint64_t position) ANY_THREAD;
+
+/* ---- looking ---- */
+
+/* A held job as it was: body and ext are copies, the holder's, ended with jobq_look_fini(). */
+struct jobq_look {
+    struct job_view view; /* its instants are on the clock of `now` */
+    mono_t now;
+    struct job_ext *ext;
+};
+void jobq_look_fini(struct jobq_look *look);
+
+/* PEN_ENOENT, PEN_ENOMEM. */
+int jobq_find(struct jobq *q, uint64_t id, struct jobq_look *ret_look) ANY_THREAD MUST_CHECK;
+/* Up to max jobs of that state, in no order but that for one alone it is the next to leave the state. The number of them;
+ * PEN_ENOMEM. */
+int jobq_list(struct jobq *q, enum job_state state, struct jobq_look *ret_looks, size_t max)
+    ANY_THREAD MUST_CHECK;
 
 /* ---- a loop that takes ---- */
 
@@ -70,7 +131,7 @@ struct jobq_getter;
 struct jobq_getter_options {
     /* 1 to LIMIT_BATCH_ITEMS jobs, at most what was wanted, once per turn. */
     void (*on_jobs)(struct jobq_getter *getter, const struct job *jobs, size_t n, void *arg);
-    /* Shut down and nothing ready: the last event. */
+    /* Shut down and nothing will be ready any more: the last event. */
     void (*on_shutdown)(struct jobq_getter *getter, void *arg);
     void *arg;
 };
@@ -86,6 +147,29 @@ void jobq_getter_want(struct jobq_getter *getter, uint32_t n) ON_LOOP;
 
 /* Detach: no event comes after this; sets to NULL, accepts NULL. On the loop's thread, or when it has ended. */
 void jobq_getter_close(struct jobq_getter **getter);
+
+/* ---- a loop that takes for others, with leases ---- */
+
+struct jobq_taker;
+
+struct jobq_taker_options {
+    /* After jobq_taker_wait(): something is ready, or nothing will be any more. It is this taker's turn until it takes,
+     * waits again or passes. */
+    void (*on_ready)(struct jobq_taker *taker, void *arg);
+    void *arg;
+};
+
+/* As jobq_attach(). */
+int jobq_attach_taker(struct jobq *q, struct pen_loop *loop, const struct jobq_taker_options *options,
+                      struct jobq_taker **ret_taker) MUST_CHECK;
+/* Take what is ready now; 0: nothing is. PEN_ESHUTDOWN: nor will be. PEN_ENOMEM. A turn is over with this. */
+int jobq_taker_take(struct jobq_taker *taker, const struct job_take *how, struct job *ret_jobs)
+    ON_LOOP MUST_CHECK;
+/* Stand in line for on_ready. Idempotent. */
+void jobq_taker_wait(struct jobq_taker *taker) ON_LOOP;
+/* Leave the line, and let the next one have the turn. */
+void jobq_taker_pass(struct jobq_taker *taker) ON_LOOP;
+void jobq_taker_close(struct jobq_taker **taker);
 
 /* ---- a loop that puts ---- */
 
@@ -106,6 +190,13 @@ int jobq_attach_putter(struct jobq *q, struct pen_loop *loop,
 /* Put without waiting; returns how many were decided, 0 to n, see broker_put(). Fewer than n: on_room comes once, unless a
  * put before that decides everything. PEN_ESHUTDOWN. */
 int jobq_putter_put(struct jobq_putter *putter, struct job_put *jobs, size_t n) ON_LOOP MUST_CHECK;
+/* All or none: n, or 0 and on_room comes. Errors as broker_put_all(). */
+int jobq_putter_put_all(struct jobq_putter *putter, struct job_put *jobs, size_t n)
+    ON_LOOP MUST_CHECK;
+/* Set room aside for all of them: n, or 0 and on_room comes. Errors as broker_reserve_put(). Then jobq_put_reserved() or
+ * jobq_unreserve() with the same jobs. */
+int jobq_putter_reserve(struct jobq_putter *putter, struct job_put *jobs, size_t n)
+    ON_LOOP MUST_CHECK;
 
 void jobq_putter_close(struct jobq_putter **putter);
 

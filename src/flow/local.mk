@@ -3,7 +3,7 @@
 libparts_la_SOURCES += \
 	%reldir%/answer.c %reldir%/answer.h \
 	%reldir%/consumer.c %reldir%/consumer.h \
-	%reldir%/jobq.c %reldir%/jobq.h \
+	%reldir%/jobq.c %reldir%/jobq.h %reldir%/jobq_inside.h %reldir%/jobq_loop.c %reldir%/jobq_time.c \
 	%reldir%/outlet.c %reldir%/outlet.h \
 	%reldir%/part.c %reldir%/part.h \
 	%reldir%/pattern.h \

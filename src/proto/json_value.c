@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/base64.h"
+
 int reason_say(const struct reason *why, const char *format, ...)
 {
     va_list args;
@@ -88,19 +90,109 @@ int json_to_slice(json_t *value, struct slice *ret_slice)
     return r;
 }
 
-json_t *json_lenient_string(const char *text)
+json_t *json_lenient_stringn(const char *text, size_t bytes)
 {
-    json_t *value = json_string(text);
+    json_t *value = json_stringn(text, bytes);
     if (value != NULL)
         return value;
     /* Not UTF-8, or no memory, which the copy will tell. A text of ours may have been cut within a character. */
-    char *copy = strdup(text);
+    char *copy = malloc(bytes + 1);
     if (copy == NULL)
         return NULL;
-    for (char *at = copy; *at != '\0'; at++)
-        if ((*at & 0x80) != 0)
-            *at = '?';
-    value = json_string(copy);
+    for (size_t i = 0; i < bytes; i++)
+        copy[i] = (text[i] & 0x80) != 0 ? '?' : text[i];
+    value = json_stringn(copy, bytes);
     free(copy);
     return value;
+}
+
+json_t *json_lenient_string(const char *text)
+{
+    return json_lenient_stringn(text, strlen(text));
+}
+
+/* ---- bodies ---- */
+
+/* The length of the UTF-8 sequence at the start of at[0..left), or 0: overlong forms, surrogates and what is
+ * beyond U+10FFFF are none. The table is that of Unicode 15, section 3.9, table 3-7. */
+static size_t utf8_sequence(const uint8_t *at, size_t left)
+{
+    uint8_t first = at[0];
+    if (first < 0x80)
+        return 1;
+    size_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+    if (first < 0xc2 || first > 0xf4 || left < length)
+        return 0;
+    uint8_t low = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
+    uint8_t high = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
+    if (at[1] < low || at[1] > high)
+        return 0;
+    for (size_t i = 2; i < length; i++)
+        if ((at[i] & 0xc0) != 0x80)
+            return 0;
+    return length;
+}
+
+static bool is_utf8(const uint8_t *at, size_t bytes)
+{
+    while (bytes > 0) {
+        size_t length = utf8_sequence(at, bytes);
+        if (length == 0)
+            return false;
+        at += length;
+        bytes -= length;
+    }
+    return true;
+}
+
+static json_t *base64_string(struct slice body)
+{
+    size_t bytes = base64_encoded_bytes(body.bytes);
+    char *text = malloc(bytes);
+    if (text == NULL)
+        return NULL;
+    base64_encode(body.at, body.bytes, text);
+    json_t *value = json_stringn_nocheck(text, bytes);
+    free(text);
+    return value;
+}
+
+int json_body_set(json_t *object, struct slice body)
+{
+    bool is_text = is_utf8(body.at, body.bytes);
+    json_t *value =
+        is_text ? json_stringn_nocheck(body.bytes > 0 ? (const char *)body.at : "", body.bytes)
+                : base64_string(body);
+    if (value == NULL || json_object_set_new(object, is_text ? "body" : "body64", value) < 0)
+        return PEN_ENOMEM;
+    return 0;
+}
+
+static int body64_decode(const json_t *value, struct slice *ret_body, const struct reason *why)
+{
+    struct slice body;
+    uint8_t *to;
+    size_t bytes;
+    int r = slice_new(json_string_length(value) / 4 * 3, &body, &to);
+    if (r < 0)
+        return r;
+    if (base64_decode(json_string_value(value), json_string_length(value), to, &bytes) < 0) {
+        slice_release(&body);
+        return reason_say(why, "member \"body64\" is not base64");
+    }
+    body.bytes = (uint32_t)bytes;
+    *ret_body = body;
+    return 0;
+}
+
+int json_body_decode(json_t *object, struct slice *ret_body, const struct reason *why)
+{
+    const json_t *body = json_object_get(object, "body");
+    const json_t *body64 = json_object_get(object, "body64");
+    if ((body == NULL) == (body64 == NULL))
+        return reason_say(why, "there must be one of \"body\" and \"body64\"");
+    if (!json_is_string(body != NULL ? body : body64))
+        return reason_say(why, "member \"%s\" is not a string", body != NULL ? "body" : "body64");
+    return body != NULL ? slice_copy(json_string_value(body), json_string_length(body), ret_body)
+                        : body64_decode(body64, ret_body, why);
 }

@@ -33,11 +33,18 @@ int json_members_check(json_t *object, const char *const *names, const struct re
 int json_member_text(json_t *object, const char *name, const char **ret_string,
                      const struct reason *why) MUST_CHECK;
 
+/* The one of "body" and "body64" that is there, as bytes that are the caller's. PEN_EPROTO (none, both, no string, no
+ * base64), PEN_ENOMEM. */
+int json_body_decode(json_t *object, struct slice *ret_body, const struct reason *why) MUST_CHECK;
+/* Set "body", or "body64" for bytes that are not UTF-8. PEN_ENOMEM. */
+int json_body_set(json_t *object, struct slice body) MUST_CHECK;
+
 /* The compact text of a value; takes the reference to it, also on failure. NULL stands for a value that could not
  * be made: PEN_ENOMEM. */
 int json_to_slice(json_t *value, struct slice *ret_slice) MUST_CHECK;
 
 /* A text as a JSON string; in one that is not UTF-8 every byte beyond ASCII becomes '?'. NULL when out of memory. */
 json_t *json_lenient_string(const char *text);
+json_t *json_lenient_stringn(const char *text, size_t bytes);
 
 #endif

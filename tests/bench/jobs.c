@@ -48,7 +48,7 @@ static uint64_t take_and_settle(struct jobq *q, size_t batch)
     must(jobq_take(q, jobs, batch, PEN_NOW, &n));
     for (size_t i = 0; i < n; i++)
         ends[i] = (struct job_settle){ .id = jobs[i].id, .index = jobs[i].index };
-    must(jobq_settle(q, ends, n));
+    must(jobq_settle(q, ends, n, NULL));
     return n;
 }
 

@@ -290,7 +290,7 @@ static void on_jobs(struct jobq_getter *getter, const struct job *jobs, size_t n
     (void)getter;
     for (size_t i = 0; i < n; i++)
         ends[i] = (struct job_settle){ .id = jobs[i].id, .index = jobs[i].index };
-    check(jobq_settle(arg, ends, n) == 0);
+    check(jobq_settle(arg, ends, n, NULL) == 0);
     taken += n;
 }
 

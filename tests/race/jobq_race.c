@@ -280,7 +280,7 @@ static void settle(struct consumer *c)
     struct round *r = c->round;
     if (c->held_count == 0)
         return;
-    MUST(jobq_settle(r->q, c->held, c->held_count) == 0);
+    MUST(jobq_settle(r->q, c->held, c->held_count, NULL) == 0);
     for (size_t i = 0; i < c->held_count; i++)
         job_ends(r, c->held[i].ret_body, c->held[i].ret_ext, &r->settled);
     c->held_count = 0;

@@ -226,7 +226,7 @@ static int task_done(void *queue, size_t n)
     }
     lock_drop(&q->lock);
     if (enough)
-        ck_assert_int_eq(jobq_settle(q->jobq, ends, n), 0);
+        ck_assert_int_eq(jobq_settle(q->jobq, ends, n, NULL), 0);
     free(ends);
     return enough ? 0 : PEN_ETOOMANY;
 }

@@ -186,11 +186,11 @@ START_TEST(settling_one_that_is_not_in_hand)
     ck_assert_int_eq(jobq_take(jobq_inside(q), jobs, 3, PEN_NOW, &n), 0);
     for (size_t i = 0; i < 3; i++)
         ends[i] = (struct job_settle){ .id = jobs[i].id, .index = jobs[i].index };
-    ck_assert_int_eq(jobq_settle(jobq_inside(q), &ends[1], 1), 0);
-    ck_assert_int_eq(jobq_settle(jobq_inside(q), ends, 3), PEN_ETOOMANY);
+    ck_assert_int_eq(jobq_settle(jobq_inside(q), &ends[1], 1, NULL), 0);
+    ck_assert_int_eq(jobq_settle(jobq_inside(q), ends, 3, NULL), PEN_ETOOMANY);
     ck_assert_uint_eq(stats_of(q).ledger.done, 2);
     ck_assert_uint_eq(stats_of(q).ledger.in_hand, 1);
-    ck_assert_int_eq(jobq_settle(jobq_inside(q), &ends[2], 1), 0);
+    ck_assert_int_eq(jobq_settle(jobq_inside(q), &ends[2], 1, NULL), 0);
     ck_assert_int_eq(ops->join(q, PEN_NOW), 0);
     ops->free(&q);
 }
