@@ -6,4 +6,5 @@ libparts_la_SOURCES += \
 	%reldir%/control.c %reldir%/control.h \
 	%reldir%/json.c %reldir%/json.h \
 	%reldir%/json_value.c %reldir%/json_value.h \
-	%reldir%/sp.c %reldir%/sp.h
+	%reldir%/sp.c %reldir%/sp.h \
+	%reldir%/worker.c %reldir%/worker.h

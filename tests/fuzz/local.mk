@@ -35,6 +35,10 @@ fuzz_targets += %reldir%/fuzz_batch.fuzz
 %canon_reldir%_fuzz_batch_fuzz_SOURCES = %reldir%/fuzz_batch.c $(fuzz_main)
 %canon_reldir%_fuzz_batch_fuzz_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 
+fuzz_targets += %reldir%/fuzz_worker.fuzz
+%canon_reldir%_fuzz_worker_fuzz_SOURCES = %reldir%/fuzz_worker.c $(fuzz_main)
+%canon_reldir%_fuzz_worker_fuzz_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+
 check_PROGRAMS += $(fuzz_targets)
 TESTS += $(fuzz_targets)
 TEST_EXTENSIONS += .fuzz

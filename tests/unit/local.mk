@@ -10,7 +10,7 @@ unit_tests += %reldir%/test_cli_format
 	src/cli/format.c src/cli/human.c src/cli/say.c src/cli/signals.c src/cli/source.c src/cli/table.c
 unit_tests += %reldir%/test_conf
 unit_tests += %reldir%/test_broker %reldir%/test_loop
-unit_tests += %reldir%/test_json %reldir%/test_control
+unit_tests += %reldir%/test_json %reldir%/test_control %reldir%/test_worker_verbs
 unit_tests += %reldir%/test_log %reldir%/test_proc %reldir%/test_handler
 unit_tests += %reldir%/test_isopool %reldir%/test_worker_lines %reldir%/test_worker_proto
 unit_tests += %reldir%/test_batch %reldir%/test_sp
