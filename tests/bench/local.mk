@@ -15,16 +15,33 @@ bench_programs += %reldir%/handoff %reldir%/jobs %reldir%/queue
 bench_programs += %reldir%/isopool
 %canon_reldir%_isopool_SOURCES = %reldir%/isopool.c %reldir%/kit.h
 
+# Other people's brokers, which peers runs beside ours; it builds their clients for itself where it can. What it needs of
+# ours is built with the tests: bare, the native transport by itself.
+check_PROGRAMS += %reldir%/bare
+EXTRA_DIST += \
+	%reldir%/brokers/beanstalk.c \
+	%reldir%/brokers/load.c \
+	%reldir%/brokers/load.h \
+	%reldir%/brokers/mosquitto.c \
+	%reldir%/brokers/nanomsg.c \
+	%reldir%/brokers/native.c \
+	%reldir%/brokers/nats.c \
+	%reldir%/brokers/nng.c \
+	%reldir%/brokers/redis.c \
+	%reldir%/brokers/wire.h \
+	%reldir%/brokers/zmq.c \
+	%reldir%/peers
+
 # Other people's queues, which queue-peers builds for itself where it can.
 EXTRA_DIST += \
-	%reldir%/peers/boost.cc \
-	%reldir%/peers/chan.go \
-	%reldir%/peers/ck.c \
-	%reldir%/peers/glib.c \
-	%reldir%/peers/moodycamel.cc \
-	%reldir%/peers/parked.h \
-	%reldir%/peers/rte.c \
-	%reldir%/peers/sync_channel.rs \
+	%reldir%/queues/boost.cc \
+	%reldir%/queues/chan.go \
+	%reldir%/queues/ck.c \
+	%reldir%/queues/glib.c \
+	%reldir%/queues/moodycamel.cc \
+	%reldir%/queues/parked.h \
+	%reldir%/queues/rte.c \
+	%reldir%/queues/sync_channel.rs \
 	%reldir%/queue-peers
 
 # Scripts that run the programs of examples/ against each other. "make bench" runs them, too.

@@ -15,8 +15,8 @@
  * together: a wake that is sent to nobody would never end. Whoever leaves ends it. The epoch is read before joining,
  * so that a wake after it is not slept over.
  */
-#ifndef TESTS_BENCH_PEERS_PARKED_H
-#define TESTS_BENCH_PEERS_PARKED_H
+#ifndef TESTS_BENCH_QUEUES_PARKED_H
+#define TESTS_BENCH_QUEUES_PARKED_H
 
 #include <limits.h>
 #include <linux/futex.h>
