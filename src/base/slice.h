@@ -23,7 +23,7 @@ struct blob {
 struct slice {
     struct blob *blob; /* NULL: static or empty bytes that nobody frees */
     const uint8_t *at;
-    uint32_t bytes;
+    size_t bytes; /* below 4 GiB; wide, because a copy that reads more than was just written stalls */
 };
 
 static inline void blob_init(struct blob *b, uint32_t refs, void (*destroy)(struct blob *))

@@ -381,7 +381,8 @@ static void on_jobs(struct jobq_getter *getter, const struct job *jobs, size_t n
     for (size_t k = 0; k < n; k++) {
         struct task *t = CONTAINER_OF(list_take_front(&c->free_tasks), struct task, free_node);
         t->job = jobs[k];
-        t->work = (struct work){ .body = jobs[k].body, .id = jobs[k].id };
+        t->work.body = jobs[k].body; /* The rest is the handler's. */
+        t->work.id = jobs[k].id;
         works[k] = &t->work;
     }
     c->in_hand += (unsigned)n;

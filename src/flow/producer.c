@@ -158,7 +158,7 @@ static void malformed(struct producer *p, struct frame *f, int error, const char
 {
     count_add(&p->malformed, 1);
     tell_failure(p, &f->route, error, text);
-    log_limited(&p->limit, LOG_BURST, p->part.subject, "malformed message of %u bytes: %s",
+    log_limited(&p->limit, LOG_BURST, p->part.subject, "malformed message of %zu bytes: %s",
                 f->body.bytes, text[0] != '\0' ? text : pen_strerror(error));
     slice_release(&f->body);
 }

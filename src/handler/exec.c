@@ -161,7 +161,7 @@ static void exec_submit(struct handler *h, struct work *work) ON_LOOP
         return;
     }
     work->request.data = work->body.at;
-    work->request.bytes = work->body.bytes;
+    work->request.bytes = (uint32_t)work->body.bytes;
     crew_submit(x->crew, &work->request);
 }
 
