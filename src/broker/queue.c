@@ -42,7 +42,7 @@ struct broker {
     struct broker_limits limits;
     struct record **chunks;
     uint32_t chunks_count, chunks_cap;
-    uint32_t free_head;
+    uint32_t free_head, free_tail;
     struct index_list ready, dropped;
     uint32_t dropped_count;
     uint64_t ready_bytes;
@@ -103,8 +103,12 @@ static void record_free(struct broker *b, uint32_t i)
     record_set_state(r, JOB_FREE);
     r->blob = NULL;
     r->ext = NULL;
-    r->next = b->free_head;
-    b->free_head = i;
+    r->next = NIL;
+    if (b->free_head == NIL)
+        b->free_head = i;
+    else
+        record_at(b, b->free_tail)->next = i;
+    b->free_tail = i;
 }
 
 /* Another chunk for the free list. */
@@ -125,6 +129,8 @@ static int slab_grow(struct broker *b)
     b->chunks[b->chunks_count++] = chunk;
     for (uint32_t k = CHUNK_RECORDS; k-- > 0;) {
         chunk[k].next = b->free_head;
+        if (b->free_head == NIL)
+            b->free_tail = first + k;
         b->free_head = first + k;
     }
     return 0;
