@@ -141,10 +141,32 @@ static void check_publisher(struct loader *l, const struct loaded *o)
     check_native(l, o, OPTION_PUBLISHER_connect);
 }
 
+static size_t count_feeders(const struct conf *conf, const char *queue)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < conf->producers_count; i++)
+        n += conf->producers[i].queue != NULL && str_equal(conf->producers[i].queue, queue);
+    return n;
+}
+
+/* A consumer without threads lives on its producer's loop. */
+static void check_guest(struct loader *l, const struct loaded *o)
+{
+    const struct conf_consumer *c = o->object;
+    if (c->threads > 0 || c->queue == NULL || is_refused(o, OPTION_CONSUMER_threads))
+        return;
+    size_t feeders = count_feeders(l->conf, c->queue);
+    if (feeders != 1)
+        report_error(&l->report, value_place(o, OPTION_CONSUMER_threads),
+                     "\"threads: 0\" needs a queue that one producer feeds; \"%.80s\" has %zu",
+                     c->queue, feeders);
+}
+
 static void check_consumer(struct loader *l, const struct loaded *o)
 {
     const struct conf_consumer *c = o->object;
     check_choice(l, o);
+    check_guest(l, o);
     if (c->on_failure != ON_FAILURE_DEAD || is_refused(o, OPTION_CONSUMER_dead))
         return;
     if (c->dead == NULL)

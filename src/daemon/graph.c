@@ -102,6 +102,21 @@ static struct outlet *publisher_named(const struct daemon *d, const char *name)
     return NULL;
 }
 
+/* The producer that feeds a queue alone, as the configuration's check made sure. */
+static struct part *feeder_of(const struct daemon *d, const char *queue)
+{
+    for (size_t i = 0; i < d->conf->producers_count; i++)
+        if (strcmp(d->conf->producers[i].queue, queue) == 0)
+            return producer_part(d->graph.producers[i]);
+    return NULL;
+}
+
+/* Consumer threads of an entry; one that has none of its own is a guest of its producer. */
+static size_t consumers_of(const struct conf_consumer *c)
+{
+    return c->threads > 0 ? c->threads : 1;
+}
+
 static int build_consumer(struct daemon *d, const struct conf_consumer *c, struct outlet **answers,
                           size_t answers_count)
 {
@@ -114,7 +129,9 @@ static int build_consumer(struct daemon *d, const struct conf_consumer *c, struc
         .answers_count = answers_count,
         .part = part_options(d, "consumer", c->name),
     };
-    for (uint64_t t = 0; t < c->threads; t++) {
+    if (c->threads == 0)
+        options.part.host = feeder_of(d, c->queue);
+    for (size_t t = 0; t < consumers_of(c); t++) {
         options.index = (unsigned)t;
         int r = consumer_new(&options, &d->graph.consumers[d->graph.consumers_count]);
         if (r < 0) {
@@ -142,7 +159,7 @@ static size_t count_threads(const struct conf *c)
 {
     size_t n = 0;
     for (size_t i = 0; i < c->consumers_count; i++)
-        n += c->consumers[i].threads;
+        n += consumers_of(&c->consumers[i]);
     return n;
 }
 

@@ -32,7 +32,8 @@ static uint64_t needed(const struct conf *c)
     for (size_t i = 0; i < c->consumers_count; i++) {
         const struct conf_handler *h = &c->consumers[i].handler;
         uint64_t processes = h->builtin == BUILTIN_NONE ? h->processes : 0;
-        n += c->consumers[i].threads * (PER_LOOP + processes * PER_PROCESS);
+        uint64_t threads = c->consumers[i].threads;
+        n += threads * PER_LOOP + (threads > 0 ? threads : 1) * processes * PER_PROCESS;
     }
     return n;
 }

@@ -40,12 +40,18 @@ int part_init(struct part *p, const struct part_options *options)
         p->news[i].part = p;
         post_init(&p->news[i].post, take_news, &p->news[i]);
     }
+    if (options->host != NULL) {
+        p->loop = options->host->loop;
+        return 0;
+    }
     struct pen_loop_options loop = { .name = options->name };
     return pen_loop_new(&loop, &p->loop);
 }
 
 int part_start(struct part *p)
 {
+    if (p->options.host != NULL)
+        return 0;
     int r = pen_loop_start(p->loop);
     p->running = r == 0;
     return r;
@@ -62,7 +68,8 @@ void part_join(struct part *p)
 
 void part_fini(struct part *p)
 {
-    pen_loop_free(&p->loop);
+    if (p->options.host == NULL)
+        pen_loop_free(&p->loop);
 }
 
 void part_order(struct part *p, enum part_order order)

@@ -2,7 +2,7 @@
  *
  * A part of the running daemon: one loop on one thread that MAIN gives orders to and that tells MAIN how far it is.
  * Producers, consumer threads and publishers are parts. Orders and news are posts, so neither side ever waits and
- * none can fail.
+ * none can fail. A part may be the guest of another and live on its loop: no hand-off between threads lies between them.
  */
 #ifndef FLOW_PART_H
 #define FLOW_PART_H
@@ -31,6 +31,7 @@ struct part;
 struct part_options {
     const char *kind, *name; /* "producer", "intake": the log's subject */
     struct pen_loop *main;
+    struct part *host; /* on whose loop it lives, which is freed after it; NULL: on one of its own */
     void (*on_order)(struct part *part, enum part_order order); /* on the part's loop */
     /* On MAIN. */
     void (*on_news)(struct part *part, enum part_news news, void *arg);
@@ -52,9 +53,9 @@ struct part {
 
 /* Make the part's loop; it does not run yet. PEN_ENOMEM or a negated errno. MAIN, at boot. */
 int part_init(struct part *part, const struct part_options *options) MUST_CHECK;
-/* Run the loop on its thread. A negated errno. */
+/* Run the loop on its thread; a guest's is run by its host. A negated errno. */
 int part_start(struct part *part) MUST_CHECK;
-/* Stop and join the loop; what was posted to it ends with PEN_ECLOSED. MAIN; idempotent. */
+/* Stop and join the loop, unless it is the host's; what was posted to it ends with PEN_ECLOSED. MAIN; idempotent. */
 void part_join(struct part *part);
 /* Free the loop. After part_join(). */
 void part_fini(struct part *part);
