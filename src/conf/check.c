@@ -114,6 +114,31 @@ static void check_native(struct loader *l, const struct loaded *o, enum option_i
                          "\"transport: native\" knows tcp and ipc; this address needs nanomsg or auto");
 }
 
+/* Numbers of users or groups: tcp knows neither, and libnanomsg does not tell. */
+static void check_ids(struct loader *l, const struct loaded *o, enum option_id id,
+                      const struct conf_strings *listen, enum conf_transport transport)
+{
+    const struct conf_strings *list = strings_of(o, id);
+    if (list->count == 0 || is_refused(o, id))
+        return;
+    if (transport == TRANSPORT_NANOMSG)
+        report_error(&l->report, o->options[id].key->place,
+                     "\"%s\" does not go with \"transport: nanomsg\"", options[id].key);
+    for (size_t i = 0; i < list->count; i++) {
+        uint64_t number;
+        if (number_parse(list->at[i], &number) < 0 || number >= UINT32_MAX)
+            report_error(&l->report, item_place(o, id, i),
+                         "\"%s\" takes numbers below %lu, not \"%s\"", options[id].key,
+                         (unsigned long)UINT32_MAX, list->at[i]);
+    }
+    for (size_t i = 0; i < listen->count; i++)
+        if (!str_starts(listen->at[i], "ipc://"))
+            report_error(
+                &l->report, o->options[id].key->place,
+                "\"%s\" is for ipc, and this endpoint listens on %s too: nobody knows who comes there",
+                options[id].key, listen->at[i]);
+}
+
 static void check_producer(struct loader *l, const struct loaded *o)
 {
     const struct conf_producer *p = o->object;
@@ -123,6 +148,8 @@ static void check_producer(struct loader *l, const struct loaded *o)
                      o->name);
     if (p->pattern != PATTERN_LINES && p->pattern != PATTERN_NONE)
         check_addresses(l, o, OPTION_PRODUCER_listen, OPTION_PRODUCER_connect);
+    check_ids(l, o, OPTION_PRODUCER_allow_uid, &p->listen, p->transport);
+    check_ids(l, o, OPTION_PRODUCER_allow_gid, &p->listen, p->transport);
     if (p->transport != TRANSPORT_NATIVE || is_refused(o, OPTION_PRODUCER_transport))
         return;
     check_native(l, o, OPTION_PRODUCER_listen);
@@ -135,6 +162,8 @@ static void check_publisher(struct loader *l, const struct loaded *o)
     check_choice(l, o);
     if (p->pattern != PATTERN_NONE)
         check_addresses(l, o, OPTION_PUBLISHER_listen, OPTION_PUBLISHER_connect);
+    check_ids(l, o, OPTION_PUBLISHER_allow_uid, &p->listen, p->transport);
+    check_ids(l, o, OPTION_PUBLISHER_allow_gid, &p->listen, p->transport);
     if (p->transport != TRANSPORT_NATIVE || is_refused(o, OPTION_PUBLISHER_transport))
         return;
     check_native(l, o, OPTION_PUBLISHER_listen);

@@ -38,7 +38,7 @@ enum conf_pattern {
 };
 enum conf_framing { FRAMING_RAW, FRAMING_JSON };
 enum conf_transport { TRANSPORT_AUTO, TRANSPORT_NATIVE, TRANSPORT_NANOMSG };
-enum conf_slow_subscriber { SLOW_DROP_OLDEST, SLOW_DROP_NEWEST, SLOW_DISCONNECT };
+enum conf_slow_subscriber { SLOW_DROP_OLDEST, SLOW_DROP_NEWEST, SLOW_DISCONNECT, SLOW_BLOCK };
 enum conf_reply { REPLY_RECEIPT, REPLY_RESULT };
 enum conf_on_failure { ON_FAILURE_DROP, ON_FAILURE_DEAD };
 enum conf_builtin { BUILTIN_NONE, BUILTIN_PASS, BUILTIN_SUM_SQUARES, BUILTIN_SLEEP };
@@ -69,8 +69,9 @@ struct conf_producer {
     unsigned ipc_mode;
     span_t linger;
     enum conf_transport transport;
-    uint64_t connections_max, peer_bytes_max;
-    span_t handshake_timeout;
+    uint64_t connections_max, peer_messages_max, peer_bytes_max, out_bytes_max, unfinished_bytes_max;
+    span_t handshake_timeout, idle_timeout;
+    struct conf_strings allow_uid, allow_gid;
 };
 
 struct conf_handler {
@@ -103,8 +104,9 @@ struct conf_publisher {
     unsigned ipc_mode;
     span_t linger;
     enum conf_transport transport;
-    uint64_t connections_max, peer_bytes_max;
-    span_t handshake_timeout;
+    uint64_t connections_max, peer_messages_max, peer_bytes_max, out_bytes_max;
+    span_t handshake_timeout, idle_timeout;
+    struct conf_strings allow_uid, allow_gid;
     enum conf_slow_subscriber slow_subscriber;
 };
 

@@ -70,6 +70,7 @@ static const struct word words_slow_subscriber[] = {
     { "drop_oldest", SLOW_DROP_OLDEST, NULL },
     { "drop_newest", SLOW_DROP_NEWEST, NULL },
     { "disconnect", SLOW_DISCONNECT, NULL },
+    { "block", SLOW_BLOCK, NULL },
     { 0 },
 };
 

@@ -28,21 +28,38 @@ void status_sample(struct daemon *d)
     d->sample = now;
 }
 
-/* What the native transport counts about those who came. */
-static json_t *peers_json(const struct endpoint_stats *e)
+static json_t *slow_json(const struct endpoint_slow_peer *peers, size_t n)
 {
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "connects",
-                     INT(e->connects), "accepts", INT(e->accepts), "breaks", INT(e->breaks),
-                     "refused", INT(e->refused), "handshake_timeouts", INT(e->handshake_timeouts),
-                     "wrong_protocol", INT(e->wrong_protocol), "http", INT(e->garbage_http), "tls",
-                     INT(e->garbage_tls), "garbage", INT(e->garbage_other), "dropped_slow",
-                     INT(e->dropped_slow), "dropped_gone", INT(e->dropped_gone));
+    json_t *list = json_array();
+    for (size_t i = 0; i < n; i++)
+        if (json_array_append_new(list,
+                                  json_pack("{s:s, s:I, s:b}", "peer", peers[i].name, "dropped",
+                                            INT(peers[i].dropped), "here", peers[i].here)) < 0) {
+            json_decref(list);
+            return NULL;
+        }
+    return list;
+}
+
+/* What the native transport counts about those who came; slow moves in. */
+static json_t *peers_json(const struct endpoint_stats *e, json_t *slow)
+{
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}",
+                     "connects", INT(e->connects), "accepts", INT(e->accepts), "breaks",
+                     INT(e->breaks), "refused", INT(e->refused), "denied", INT(e->denied), "idle",
+                     INT(e->idle), "unfinished", INT(e->unfinished), "handshake_timeouts",
+                     INT(e->handshake_timeouts), "wrong_protocol", INT(e->wrong_protocol), "http",
+                     INT(e->garbage_http), "tls", INT(e->garbage_tls), "garbage",
+                     INT(e->garbage_other), "dropped_slow", INT(e->dropped_slow), "dropped_gone",
+                     INT(e->dropped_gone), "slow", slow);
 }
 
 static json_t *producer_json(const struct producer *p)
 {
     struct producer_stats s;
+    struct endpoint_slow_peer slow[ENDPOINT_SLOW_PEERS];
     producer_stats(p, &s);
+    size_t slow_count = producer_slow_peers(p, slow);
     const struct conf_producer *c = producer_conf(p);
     return json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:o}", "name",
                      c->name, "pattern", conf_pattern_word(c->pattern), "queue", c->queue, "in",
@@ -50,7 +67,7 @@ static json_t *producer_json(const struct producer *p)
                      INT(s.refused), "malformed", INT(s.malformed + s.endpoint.malformed),
                      "too_big", INT(s.endpoint.too_big), "replies_lost", INT(s.replies_lost),
                      "peers", INT(s.endpoint.peers), "paused", s.paused, "connections",
-                     peers_json(&s.endpoint));
+                     peers_json(&s.endpoint, slow_json(slow, slow_count)));
 }
 
 static json_t *thread_json(const struct consumer *c)
@@ -87,7 +104,9 @@ static json_t *consumer_json(const struct daemon *d, const struct conf_consumer 
 static json_t *publisher_json(const struct publisher *p)
 {
     struct publisher_stats s;
+    struct endpoint_slow_peer slow[ENDPOINT_SLOW_PEERS];
     publisher_stats(p, &s);
+    size_t slow_count = publisher_slow_peers(p, slow);
     const struct conf_publisher *c = publisher_conf(p);
     return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "name", c->name, "pattern",
                      conf_pattern_word(c->pattern), "out", INT(s.endpoint.frames_out), "bytes_out",
@@ -95,7 +114,8 @@ static json_t *publisher_json(const struct publisher *p)
                      "lost", INT(s.outlet.lost), "dropped",
                      INT(s.endpoint.dropped_no_peer + s.endpoint.dropped_error +
                          s.endpoint.dropped_slow + s.endpoint.dropped_gone),
-                     "peers", INT(s.endpoint.peers), "connections", peers_json(&s.endpoint));
+                     "peers", INT(s.endpoint.peers), "connections",
+                     peers_json(&s.endpoint, slow_json(slow, slow_count)));
 }
 
 static json_t *queue_json(const struct conf_queue *c, struct jobq *q)

@@ -337,8 +337,14 @@ static int open_endpoint(struct producer *p, char *text, size_t size)
         .linger = c->linger,
         .transport = c->transport,
         .connections_max = c->connections_max,
+        .peer_messages_max = c->peer_messages_max,
         .peer_bytes_max = c->peer_bytes_max,
+        .out_bytes_max = c->out_bytes_max,
+        .unfinished_bytes_max = c->unfinished_bytes_max,
         .handshake = c->handshake_timeout,
+        .idle = c->idle_timeout,
+        .allow_uid = c->allow_uid.at,
+        .allow_gid = c->allow_gid.at,
     };
     return endpoint_open(&options, text, size, &p->endpoint);
 }
@@ -432,6 +438,12 @@ void producer_stats(const struct producer *p, struct producer_stats *ret_stats)
     if (p->replies != NULL)
         outlet_stats(p->replies, &outlet);
     ret_stats->replies_lost = outlet.lost;
+}
+
+size_t producer_slow_peers(const struct producer *p,
+                           struct endpoint_slow_peer ret_peers[ENDPOINT_SLOW_PEERS])
+{
+    return endpoint_slow_peers(p->endpoint, ret_peers);
 }
 
 /* ---- drops ---- */

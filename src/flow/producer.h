@@ -36,6 +36,9 @@ struct producer_stats {
     bool paused; /* it waits for room in its queue */
     struct endpoint_stats endpoint;
 };
+/* As endpoint_slow_peers(). */
+size_t producer_slow_peers(const struct producer *producer,
+                           struct endpoint_slow_peer ret_peers[ENDPOINT_SLOW_PEERS]) ANY_THREAD;
 void producer_stats(const struct producer *producer, struct producer_stats *ret_stats) ANY_THREAD;
 
 /* After its loop was joined; sets to NULL, accepts NULL. */

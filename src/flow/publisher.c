@@ -71,8 +71,13 @@ static int open_endpoint(struct publisher *p, char *text, size_t size)
         .linger = c->linger,
         .transport = c->transport,
         .connections_max = c->connections_max,
+        .peer_messages_max = c->peer_messages_max,
         .peer_bytes_max = c->peer_bytes_max,
+        .out_bytes_max = c->out_bytes_max,
         .handshake = c->handshake_timeout,
+        .idle = c->idle_timeout,
+        .allow_uid = c->allow_uid.at,
+        .allow_gid = c->allow_gid.at,
         .slow = c->slow_subscriber,
     };
     return endpoint_open(&options, text, size, &p->endpoint);
@@ -143,4 +148,10 @@ void publisher_stats(const struct publisher *p, struct publisher_stats *ret_stat
 {
     outlet_stats(p->outlet, &ret_stats->outlet);
     endpoint_stats(p->endpoint, &ret_stats->endpoint);
+}
+
+size_t publisher_slow_peers(const struct publisher *p,
+                            struct endpoint_slow_peer ret_peers[ENDPOINT_SLOW_PEERS])
+{
+    return endpoint_slow_peers(p->endpoint, ret_peers);
 }

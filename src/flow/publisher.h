@@ -28,6 +28,9 @@ struct publisher_stats {
     struct outlet_stats outlet;
     struct endpoint_stats endpoint;
 };
+/* As endpoint_slow_peers(). */
+size_t publisher_slow_peers(const struct publisher *publisher,
+                            struct endpoint_slow_peer ret_peers[ENDPOINT_SLOW_PEERS]) ANY_THREAD;
 void publisher_stats(const struct publisher *publisher, struct publisher_stats *ret_stats) ANY_THREAD;
 
 /* After its loop was joined; sets to NULL, accepts NULL. */

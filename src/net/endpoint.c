@@ -366,6 +366,12 @@ void endpoint_stats(const struct endpoint *ep, struct endpoint_stats *ret_stats)
     *ret_stats = s;
 }
 
+size_t endpoint_slow_peers(const struct endpoint *ep,
+                           struct endpoint_slow_peer ret_peers[ENDPOINT_SLOW_PEERS])
+{
+    return ep->kind->slow_peers != NULL ? ep->kind->slow_peers(ep, ret_peers) : 0;
+}
+
 const char *endpoint_name(const struct endpoint *ep)
 {
     return ep->name;

@@ -85,10 +85,17 @@ struct endpoint_options {
     span_t linger;     /* at close, for peers to fetch what was sent */
     enum conf_transport transport;
     /* The native transport's; each 0: its default. */
-    size_t connections_max; /* accepted at a time; 10,000; at most 65,535 */
-    size_t peer_bytes_max;  /* waiting for one peer, with SP_OUT_BYTES for each message; 1 MiB */
-    span_t handshake;       /* for a peer to say its SP hello; 1 s */
+    size_t connections_max;   /* accepted at a time; 10,000; at most 65,535 */
+    size_t peer_messages_max; /* waiting for one peer; 65,536 */
+    size_t peer_bytes_max;    /* waiting for one peer, with SP_OUT_BYTES for each message; 1 MiB */
+    size_t out_bytes_max; /* waiting for all peers, counted alike; beyond it, one message each; 256 MiB */
+    size_t unfinished_bytes_max; /* of messages above 4 KiB that have come in part, from all peers; 256 MiB */
+    span_t handshake;            /* for a peer to say its SP hello; 1 s */
+    span_t idle; /* an accepted peer with which nothing is exchanged for so long is closed; 0: never */
     enum conf_slow_subscriber slow; /* SP_PUB */
+    /* Numbers of users and groups; each list ends with NULL. Of who comes over ipc, its user must be in the
+     * one or a group of its in the other. Both NULL: anybody. */
+    char *const *allow_uid, *const *allow_gid;
 };
 
 struct endpoint_stats {
@@ -104,12 +111,23 @@ struct endpoint_stats {
     /* The native transport's. */
     uint64_t accept_errors;      /* no descriptor was left, for example */
     uint64_t refused;            /* beyond connections_max, or a pair's second peer */
+    uint64_t denied;             /* not in allow_uid or allow_gid */
+    uint64_t idle;               /* peers closed for being idle */
+    uint64_t unfinished;         /* peers closed because of unfinished_bytes_max */
     uint64_t handshake_timeouts; /* peers that did not say hello */
     uint64_t wrong_protocol;     /* peers whose pattern does not go with ours */
     uint64_t garbage_http, garbage_tls, garbage_other; /* connections that are no SP */
     uint64_t dropped_slow; /* messages to one peer, whose buffer was full */
     uint64_t dropped_gone; /* answers to a peer that had left */
 };
+
+/* A peer that has lost messages because its buffer was full. */
+struct endpoint_slow_peer {
+    char name[64]; /* "127.0.0.1:4711", "pid 17 uid 1000 gid 1000" */
+    uint64_t dropped;
+    bool here; /* still connected */
+};
+enum { ENDPOINT_SLOW_PEERS = 16 };
 
 /* Open the socket, bind and connect every address. Nothing is read before endpoint_resume(). The message of a
  * failure, naming the address, goes to text (at most size bytes). PEN_EBIND, PEN_EADDRESS, PEN_ELIMIT,
@@ -128,8 +146,8 @@ void endpoint_pause(struct endpoint *endpoint) ON_LOOP;
 void endpoint_finish_reading(struct endpoint *endpoint) ON_LOOP;
 
 /* Send up to n frames; returns how many were taken, from the front: their slices are the endpoint's. Fewer than
- * n: on_room comes once. pub, bus, surveyor, rep and respondent never return short: what a peer cannot take is the
- * transport's to drop, and counted where it can be seen. */
+ * n: on_room comes once. pub, bus, surveyor, rep and respondent never return short, but for a pub with slow: block:
+ * what a peer cannot take is the transport's to drop, and counted where it can be seen. */
 size_t endpoint_send(struct endpoint *endpoint, struct parcel_frame *frames, size_t n) ON_LOOP;
 
 /* Between these two, what is sent may wait to be written together: many calls of endpoint_send(), one system call. A full
@@ -150,6 +168,10 @@ void endpoint_free(struct endpoint **endpoint);
 uint32_t endpoint_route_peer(const struct route *route) ANY_THREAD;
 
 void endpoint_stats(const struct endpoint *endpoint, struct endpoint_stats *ret_stats) ANY_THREAD;
+/* Peers that have lost messages, at most ENDPOINT_SLOW_PEERS: when there are more, those that are gone are
+ * forgotten first. How many were written to ret_peers. */
+size_t endpoint_slow_peers(const struct endpoint *endpoint,
+                           struct endpoint_slow_peer ret_peers[ENDPOINT_SLOW_PEERS]) ANY_THREAD;
 const char *endpoint_name(const struct endpoint *endpoint) ANY_THREAD;
 
 #endif

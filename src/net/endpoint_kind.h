@@ -36,6 +36,8 @@ struct endpoint_kind {
     bool (*take_gone)(struct endpoint *endpoint, uint32_t *ret_peer);
     /* Add what only the kind knows. Any thread. */
     void (*stats)(const struct endpoint *endpoint, struct endpoint_stats *stats);
+    /* As endpoint_slow_peers(). NULL: it cannot tell. */
+    size_t (*slow_peers)(const struct endpoint *endpoint, struct endpoint_slow_peer *ret_peers);
     /* The source is closed or was never used: free everything, the endpoint too. */
     void (*free)(struct endpoint *endpoint);
 };

@@ -8,5 +8,6 @@ libparts_la_SOURCES += \
 	%reldir%/nn_address.c %reldir%/nn_address.h \
 	%reldir%/sp.c %reldir%/sp.h \
 	%reldir%/sp_attach.c \
+	%reldir%/sp_guard.c \
 	%reldir%/sp_peer.c \
 	%reldir%/sp_queue.c %reldir%/sp_queue.h

@@ -484,6 +484,10 @@ static int check_options(const struct opening *o)
         snprintf(o->text, o->size, "no address to listen on or to connect to");
         r = PEN_EADDRESS;
     }
+    if (r == 0 && (o->options->allow_uid != NULL || o->options->allow_gid != NULL)) {
+        snprintf(o->text, o->size, "allow_uid and allow_gid need the native transport");
+        r = PEN_EADDRESS;
+    }
     return r;
 }
 

@@ -8,7 +8,8 @@
  *              What a peer that goes was not given completely goes to another (orphans), before what is
  *              new.
  *   to all     (pub, bus, surveyor) topics are the subscribers' to filter. A peer whose buffer is full loses
- *              the oldest or the newest, or is cut off (slow_subscriber), and that is counted.
+ *              the oldest or the newest, or is cut off (slow_subscriber), and that is counted; or the send
+ *              comes up short until it has room, which is everybody's loss.
  *   to asker   (rep, respondent) the peer that its route names; when it has gone, or its buffer is full, it
  *              is dropped and counted.
  *
@@ -31,7 +32,10 @@ enum {
     MESSAGE_MAX_DEFAULT = 1024 * 1024,
     CONNECTIONS_MAX_DEFAULT = 10000,
     CONNECTIONS_MAX_MAX = 65535 - LIMIT_ADDRESSES_PER_ENDPOINT,
+    PEER_MESSAGES_MAX_DEFAULT = 65536,
     PEER_BYTES_MAX_DEFAULT = 1024 * 1024,
+    OUT_BYTES_MAX_DEFAULT = 256 * 1024 * 1024,
+    UNFINISHED_BYTES_MAX_DEFAULT = 256 * 1024 * 1024,
     HANDSHAKE_DEFAULT_S = 1,
 };
 
@@ -102,10 +106,9 @@ static int set_stack(const struct sp_endpoint *s, const struct route *route, str
     return 0;
 }
 
-static void lose(struct count *reason, const struct sp_out *out)
+static void out_release(const struct sp_out *out)
 {
     struct sp_out lost = *out;
-    count_add(reason, 1);
     slice_release(&lost.head);
     slice_release(&lost.body);
 }
@@ -113,10 +116,11 @@ static void lose(struct count *reason, const struct sp_out *out)
 /* False: there was no memory for its stack, and it is lost. */
 static bool complete(struct sp_endpoint *s, const struct route *route, struct sp_out *out)
 {
-    bool done = set_stack(s, route, out) == 0;
-    if (!done)
-        lose(&s->base.dropped_error, out);
-    return done;
+    if (set_stack(s, route, out) == 0)
+        return true;
+    count_add(&s->base.dropped_error, 1);
+    out_release(out);
+    return false;
 }
 
 /* The slices move from the frame, so that the front has none to give back. False as above. */
@@ -164,6 +168,12 @@ static void give(struct sp_endpoint *s, struct sp_peer *p, const struct sp_out *
     sp_peer_push(p, out);
 }
 
+/* A slow peer stops the sending. */
+static bool blocks(const struct sp_endpoint *s)
+{
+    return s->base.pattern == SP_PUB && s->slow == SLOW_BLOCK;
+}
+
 static void flush_dirty(struct sp_endpoint *s)
 {
     while (!list_empty(&s->dirty))
@@ -205,16 +215,20 @@ static bool offer_slow(struct sp_peer *p, const struct sp_out *out)
 {
     struct sp_endpoint *s = p->owner;
     enum conf_slow_subscriber slow = s->base.pattern == SP_PUB ? s->slow : SLOW_DROP_NEWEST;
-    log_limited(&s->slow_complaints, SP_LOG_BURST, s->base.name,
-                "peer %s is too slow: messages to it are dropped", p->name);
-    if (slow == SLOW_DROP_OLDEST) {
-        while (!sp_peer_has_room(p, sp_out_payload(out)) &&
-               sp_queue_drop_oldest(&p->out, p->begun > 0))
-            count_add(&s->dropped_slow, 1);
+    if (slow == SLOW_BLOCK) {
+        /* Room was looked for. What the others took of the room for all since then is no more than a batch. */
         sp_peer_push(p, out);
         return true;
     }
-    lose(&s->dropped_slow, out);
+    if (slow == SLOW_DROP_OLDEST) {
+        while (!sp_peer_has_room(p, sp_out_payload(out)) &&
+               sp_queue_drop_oldest(&p->out, p->begun > 0))
+            sp_slow_note(p);
+        sp_peer_push(p, out);
+        return true;
+    }
+    sp_slow_note(p);
+    out_release(out);
     if (slow == SLOW_DISCONNECT)
         sp_peer_lose(p, "it is too slow");
     return false;
@@ -229,7 +243,8 @@ static enum offered offer(struct sp_peer *p, const struct sp_out *out)
     uint32_t id = p->id;
     if (!sp_peer_has_room(p, sp_out_payload(out))) {
         if (!p->blocked && (!sp_peer_flush(p) || p->deaf)) {
-            lose(&s->dropped_gone, out);
+            count_add(&s->dropped_gone, 1);
+            out_release(out);
             return OFFER_GONE;
         }
         if (!sp_peer_has_room(p, sp_out_payload(out))) {
@@ -271,6 +286,48 @@ static size_t spread(struct sp_endpoint *s, struct parcel_frame *frames, size_t 
     return n;
 }
 
+/* How many frames from the front this peer has room for. */
+static size_t fitting(const struct sp_peer *p, const struct parcel_frame *frames, size_t n)
+{
+    struct sp_room room = sp_peer_room(p);
+    size_t i = 0;
+    while (i < n && sp_room_take(&room, frame_bytes(&frames[i])))
+        i++;
+    return i;
+}
+
+/* As many as everybody has room for; at the first who has none is stopped, and it is waited for. */
+static size_t fitting_all(struct sp_endpoint *s, const struct parcel_frame *frames, size_t n)
+{
+    LIST_EACH_SAFE(node, &s->talks) {
+        struct sp_peer *p = CONTAINER_OF(node, struct sp_peer, in_talks);
+        n = fitting(p, frames, n);
+        if (n > 0)
+            continue;
+        s->waits_for = p->id;
+        break;
+    }
+    return n;
+}
+
+/* To all, but to nobody before all have room. */
+static size_t spread_evenly(struct sp_endpoint *s, struct parcel_frame *frames, size_t n)
+{
+    size_t done = 0;
+    while (done < n) {
+        size_t fits = fitting_all(s, frames + done, n - done);
+        if (fits == 0) {
+            flush_dirty(s);
+            fits = fitting_all(s, frames + done, n - done);
+        }
+        if (fits == 0)
+            break;
+        done += spread(s, frames + done, fits);
+    }
+    s->wants_room = done < n;
+    return done;
+}
+
 static void answer(struct sp_endpoint *s, struct parcel_frame *f)
 {
     const struct route *route = f->route;
@@ -291,7 +348,7 @@ static size_t sp_send(struct endpoint *ep, struct parcel_frame *frames, size_t n
     struct sp_endpoint *s = sp_of(ep);
     check(s->way != SP_TO_NOBODY);
     if (s->way == SP_TO_ALL)
-        return spread(s, frames, n);
+        return blocks(s) ? spread_evenly(s, frames, n) : spread(s, frames, n);
     if (s->way == SP_TO_ASKER) {
         for (size_t i = 0; i < n; i++)
             answer(s, &frames[i]);
@@ -310,9 +367,18 @@ static void sp_cork(struct endpoint *ep)
         flush_dirty(sp_of(ep));
 }
 
+/* The next send will take something. */
+static bool has_room(struct sp_endpoint *s)
+{
+    if (!blocks(s))
+        return s->orphans.count == 0 && !list_empty(&s->roomy);
+    const struct sp_peer *p = sp_peer_find(s, s->waits_for);
+    return p == NULL || p->deaf || sp_peer_is_half_empty(p);
+}
+
 void sp_tell_room(struct sp_endpoint *s)
 {
-    if (!s->wants_room || s->orphans.count > 0 || list_empty(&s->roomy))
+    if (!s->wants_room || !has_room(s))
         return;
     s->wants_room = false;
     endpoint_has_room(&s->base);
@@ -412,7 +478,7 @@ void sp_peer_came(struct sp_endpoint *s)
 
 void sp_peer_went(struct sp_endpoint *s)
 {
-    if (!s->ended && (s->closing || s->orphans.count > 0))
+    if (!s->ended && (s->closing || s->orphans.count > 0 || s->wants_room))
         step_soon(s);
 }
 
@@ -454,6 +520,9 @@ static void sp_add_stats(const struct endpoint *ep, struct endpoint_stats *stats
     stats->connect_errors = count_read(&s->connect_errors);
     stats->accept_errors = count_read(&s->accept_errors);
     stats->refused = count_read(&s->refused);
+    stats->denied = count_read(&s->denied);
+    stats->idle = count_read(&s->idle_closed);
+    stats->unfinished = count_read(&s->unfinished_closed);
     stats->handshake_timeouts = count_read(&s->handshake_timeouts);
     stats->wrong_protocol = count_read(&s->wrong_protocol);
     stats->garbage_http = count_read(&s->garbage_http);
@@ -490,6 +559,8 @@ static void sp_free(struct endpoint *ep)
     for (size_t i = 0; i < s->dialers_count; i++)
         free(s->dialers[i].text);
     free_topics(s);
+    sp_guard_fini(s);
+    lock_fini(&s->slow_lock);
     free(s->slots);
     endpoint_fini(ep);
     free(s);
@@ -506,6 +577,7 @@ static const struct endpoint_kind sp_kind = {
     .close = sp_close,
     .take_gone = sp_take_gone,
     .stats = sp_add_stats,
+    .slow_peers = sp_slow_peers,
     .free = sp_free,
 };
 
@@ -540,7 +612,10 @@ static void set_options(struct sp_endpoint *s, const struct endpoint_options *o)
     s->has_stacks = patterns[o->pattern].has_stacks;
     s->message_max = or_default(o->message_max, MESSAGE_MAX_DEFAULT);
     s->payload_max = s->message_max + (s->has_stacks ? SP_HOPS_MAX * SP_ID_BYTES : 0);
+    s->peer_messages_max = or_default(o->peer_messages_max, PEER_MESSAGES_MAX_DEFAULT);
     s->peer_bytes_max = or_default(o->peer_bytes_max, PEER_BYTES_MAX_DEFAULT);
+    s->out_bytes_max = or_default(o->out_bytes_max, OUT_BYTES_MAX_DEFAULT);
+    s->unfinished_bytes_max = or_default(o->unfinished_bytes_max, UNFINISHED_BYTES_MAX_DEFAULT);
     s->connections_max = or_default(o->connections_max, CONNECTIONS_MAX_DEFAULT);
     if (s->connections_max > CONNECTIONS_MAX_MAX)
         s->connections_max = CONNECTIONS_MAX_MAX;
@@ -549,6 +624,7 @@ static void set_options(struct sp_endpoint *s, const struct endpoint_options *o)
     s->slow = o->slow;
     s->handshake = o->handshake.ns > 0 ? o->handshake : span_s(HANDSHAKE_DEFAULT_S);
     s->linger = o->linger;
+    s->idle = o->idle;
     s->random = (uint64_t)pen_loop_now(o->loop).ns ^ (uint64_t)(uintptr_t)s;
 }
 
@@ -581,6 +657,8 @@ static struct sp_endpoint *sp_new(const struct endpoint_options *options)
     list_init(&s->roomy);
     list_init(&s->dirty);
     list_init(&s->gone);
+    lock_init(&s->slow_lock, LOCK_ENDPOINT);
+    s->orphans.total = &s->out_bytes;
     set_options(s, options);
     if (copy_topics(s, options->topics) < 0) {
         sp_free(&s->base);
@@ -625,7 +703,9 @@ int sp_open(const struct endpoint_options *options, char *text, size_t size,
         snprintf(text, size, "%s", pen_strerror(PEN_ENOMEM));
         return PEN_ENOMEM;
     }
-    int r = attach(s, options, text, size);
+    int r = sp_guard_init(s, options, text, size);
+    if (r == 0)
+        r = attach(s, options, text, size);
     if (r < 0) {
         end_all(s);
         sp_free(&s->base);

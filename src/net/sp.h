@@ -5,6 +5,7 @@
  *   sp.c          the kind: opening, closing, counting, and to which peers a message goes
  *   sp_peer.c     one connection: greeting, reading, writing, leaving
  *   sp_attach.c   where connections come from: listeners and dialers
+ *   sp_guard.c    who may come, who is idle, and who is too slow
  *   sp_queue.c    what waits to be written
  *
  * Thread: the endpoint's loop; only the counters are read from elsewhere.
@@ -23,6 +24,7 @@
 #include "net/sp_queue.h"
 #include "obs/log.h"
 #include "proto/sp.h"
+#include "sync/lock.h"
 
 enum {
     SP_LOG_BURST = 5, /* lines a second of what peers cause */
@@ -54,8 +56,9 @@ struct sp_peer {
     /* owner: loop */
     enum sp_peer_state state;
     struct io io;
-    struct pen_timer timer; /* GREETS and CONNECTS: the time it has */
+    struct pen_timer timer; /* GREETS and CONNECTS: the time it has; TALKS: until it may be idle */
     mono_t talks_since;
+    mono_t active_at;     /* something was read or written; kept only where it may be idle */
     struct list in_all;   /* owner->peers; after its end owner->gone */
     struct list in_talks; /* owner->talks: TALKS, and not deaf */
     struct list in_ready; /* owner->ready: there is something to read */
@@ -74,8 +77,26 @@ struct sp_peer {
     struct slice large; /* the payload of a large message that is coming in; no blob: none */
     uint8_t *large_at;  /* where its next byte goes */
     size_t large_missing;
+    size_t unfinished; /* what large counts in owner->unfinished_bytes */
     struct sp_queue out;
-    size_t begun; /* bytes of its first message that are written */
+    size_t begun;     /* bytes of its first message that are written */
+    uint64_t dropped; /* messages to it, because it was too slow */
+    int slow_row;     /* in owner->slow_rows; SP_NO_ROW: none */
+};
+
+enum { SP_NO_ROW = -1 };
+
+/* A peer that has lost messages; dropped 0: unused. */
+struct sp_slow_row {
+    char name[sizeof((struct endpoint_slow_peer *)0)->name];
+    bool here;
+    struct count dropped;
+};
+
+/* Numbers of users or groups. */
+struct sp_ids {
+    uint32_t *at;
+    size_t count;
 };
 
 struct sp_address {
@@ -117,12 +138,13 @@ struct sp_endpoint {
     enum sp_way way;
     bool has_stacks;                 /* its messages begin with a stack of ids */
     size_t message_max, payload_max; /* payload: with the stack */
-    size_t peer_bytes_max;
+    size_t peer_messages_max, peer_bytes_max, out_bytes_max, unfinished_bytes_max;
     size_t connections_max;
     size_t receive_buffer, send_buffer;
     enum conf_slow_subscriber slow;
-    span_t handshake, linger;
-    char **topics; /* SP_SUB; ends with NULL; NULL: everything */
+    span_t handshake, linger, idle;
+    struct sp_ids uids, gids; /* who may come over ipc; both empty: anybody */
+    char **topics;            /* SP_SUB; ends with NULL; NULL: everything */
 
     /* owner: loop */
     struct sp_listener listeners[LIMIT_ADDRESSES_PER_ENDPOINT];
@@ -142,8 +164,11 @@ struct sp_endpoint {
     uint32_t split_at;
     size_t batch_count, batch_bytes; /* of the read in hand */
 
+    size_t out_bytes;        /* of all queues */
+    size_t unfinished_bytes; /* of all peers' large messages */
     struct sp_queue orphans; /* messages whose peer went before it got them */
     bool wants_room;         /* a send came up short */
+    uint32_t waits_for;      /* SLOW_BLOCK: the peer that had no room then */
     struct sp_gather gather;
 
     bool closing; /* close was begun */
@@ -152,9 +177,12 @@ struct sp_endpoint {
     struct pen_timer linger_timer, step_timer;
     struct log_limit complaints, slow_complaints;
 
+    struct lock slow_lock; /* names and `here`, which only the loop changes */
+    struct sp_slow_row slow_rows[ENDPOINT_SLOW_PEERS];
+
     /* atomic: counters, written by the loop, read by any thread */
     struct count peers_now, connects, accepts, breaks, connect_errors, accept_errors;
-    struct count refused, handshake_timeouts, wrong_protocol;
+    struct count refused, denied, idle_closed, unfinished_closed, handshake_timeouts, wrong_protocol;
     struct count garbage_http, garbage_tls, garbage_other;
     struct count dropped_slow, dropped_gone;
 };
@@ -188,6 +216,17 @@ void sp_peer_push(struct sp_peer *p, const struct sp_out *out);
 bool sp_peer_flush(struct sp_peer *p);
 /* It takes a message of this size without more than it may hold. */
 bool sp_peer_has_room(const struct sp_peer *p, size_t bytes);
+/* Worth waking up a sender that has waited for it. */
+bool sp_peer_is_half_empty(const struct sp_peer *p);
+/* How much more it may be given: for counting ahead. */
+struct sp_room {
+    bool first;      /* it has nothing, and one message is always taken */
+    size_t messages; /* with what it has */
+    size_t bytes;
+};
+struct sp_room sp_peer_room(const struct sp_peer *p);
+/* One message of this size less; false when it does not fit. */
+bool sp_room_take(struct sp_room *room, size_t bytes);
 /* Write what waits, then say goodbye. It may be gone after this. */
 void sp_peer_leave(struct sp_peer *p);
 
@@ -210,11 +249,36 @@ void sp_accept_again(struct sp_endpoint *s);
 /* The dialer's peer is gone: try again later. */
 void sp_dialer_lost(struct sp_dialer *d, const struct sp_peer *p, const char *reason);
 
+/* ---- sp_guard.c ---- */
+
+/* PEN_EINVAL with a text when one is no number of a user or group; PEN_ENOMEM. */
+int sp_guard_init(struct sp_endpoint *s, const struct endpoint_options *options, char *text,
+                  size_t size) MUST_CHECK;
+void sp_guard_fini(struct sp_endpoint *s);
+/* Whoever is at the other end of this ipc connection may come; if not, that is counted and told. */
+bool sp_guard_admits(struct sp_endpoint *s, int fd);
+/* "pid 17 uid 1000 gid 1000" */
+void sp_guard_name(int fd, char *to, size_t size);
+
+/* From now on the peer may be idle for so long and no longer. */
+void sp_idle_start(struct sp_peer *p);
+static inline void sp_idle_note(struct sp_peer *p)
+{
+    if (p->owner->idle.ns > 0)
+        p->active_at = pen_loop_now(p->owner->base.loop);
+}
+
+/* One more message to it was dropped. */
+void sp_slow_note(struct sp_peer *p);
+/* It is gone, and its row may be another's. */
+void sp_slow_gone(struct sp_peer *p);
+size_t sp_slow_peers(const struct endpoint *endpoint, struct endpoint_slow_peer *ret_peers);
+
 /* ---- sp.c, called by the others ---- */
 
 /* A peer has begun to talk: it may be given what waits. */
 void sp_peer_came(struct sp_endpoint *s);
-/* Messages of a peer that is gone have become orphans, or the peer was the last one. */
+/* Messages of a peer that is gone have become orphans, or the peer was the last one, or the one waited for. */
 void sp_peer_went(struct sp_endpoint *s);
 /* Tell the front of room, when it has asked. */
 void sp_tell_room(struct sp_endpoint *s);

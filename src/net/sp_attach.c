@@ -205,13 +205,10 @@ static int new_socket(const struct sp_endpoint *s, const struct sp_address *a)
 static void name_peer(struct sp_peer *p)
 {
     struct sockaddr_storage at = { 0 };
-    struct ucred who;
-    socklen_t bytes = sizeof at, who_bytes = sizeof who;
+    socklen_t bytes = sizeof at;
     char host[INET6_ADDRSTRLEN] = "?";
     if (p->carrier == SP_CARRIER_IPC) {
-        if (getsockopt(p->io.fd, SOL_SOCKET, SO_PEERCRED, &who, &who_bytes) == 0)
-            snprintf(p->name, sizeof p->name, "pid %d uid %u gid %u", (int)who.pid,
-                     (unsigned)who.uid, (unsigned)who.gid);
+        sp_guard_name(p->io.fd, p->name, sizeof p->name);
         return;
     }
     (void)getpeername(p->io.fd, (struct sockaddr *)&at, &bytes);
@@ -273,6 +270,10 @@ static void welcome(struct sp_listener *l, int fd)
         close(fd);
         count_add(&s->refused, 1);
         sp_complain(s, "a connection was refused: %zu are there", s->accepted_count);
+        return;
+    }
+    if (l->carrier == SP_CARRIER_IPC && !sp_guard_admits(s, fd)) {
+        close(fd);
         return;
     }
     set_up_connection(s, fd, l->carrier);

@@ -109,6 +109,8 @@ int sp_peer_new(struct sp_endpoint *s, int fd, struct sp_dialer *dialer, enum sp
     p->owner = s;
     p->dialer = dialer;
     p->carrier = carrier;
+    p->slow_row = SP_NO_ROW;
+    p->out.total = &s->out_bytes;
     p->state = dialer != NULL ? SP_PEER_CONNECTS : SP_PEER_GREETS;
     struct list *nodes[] = { &p->in_all, &p->in_talks, &p->in_ready, &p->in_roomy, &p->in_dirty };
     for (size_t i = 0; i < sizeof nodes / sizeof nodes[0]; i++)
@@ -136,6 +138,24 @@ fail:
 
 /* ---- end ---- */
 
+/* A large message that has come in part takes of what all peers share; false when that would be too much. One may always.
+ * Small ones do not count, or whoever says much in parts could keep everybody else out. */
+static bool begin_unfinished(struct sp_peer *p, size_t bytes)
+{
+    struct sp_endpoint *s = p->owner;
+    if (s->unfinished_bytes > 0 && s->unfinished_bytes + bytes > s->unfinished_bytes_max)
+        return false;
+    s->unfinished_bytes += bytes;
+    p->unfinished = bytes;
+    return true;
+}
+
+static void finished(struct sp_peer *p)
+{
+    p->owner->unfinished_bytes -= p->unfinished;
+    p->unfinished = 0;
+}
+
 static void drop_buffers(struct sp_peer *p)
 {
     free(p->rest);
@@ -143,6 +163,7 @@ static void drop_buffers(struct sp_peer *p)
     p->rest_bytes = 0;
     slice_release(&p->large);
     p->large_missing = 0;
+    finished(p);
 }
 
 /* What only those may do who send to one: what one peer was not given is another's. An unfinished message counts as
@@ -215,6 +236,7 @@ void sp_peer_drop(struct sp_peer *p)
     io_close(&p->io);
     close(p->io.fd);
     drop_buffers(p);
+    sp_slow_gone(p);
     bury(p);
     sp_accept_again(s);
     sp_peer_went(s);
@@ -283,6 +305,7 @@ static void begin_to_talk(struct sp_peer *p)
     s->talks_count++;
     count_set(&s->peers_now, s->talks_count);
     log_debug(s->base.name, "peer %s talks", p->name);
+    sp_idle_start(p);
     if (p->deaf)
         return;
     list_push_back(&s->talks, &p->in_talks);
@@ -422,6 +445,7 @@ static void take_large(struct sp_peer *p)
 {
     struct slice body = p->large;
     struct route route;
+    finished(p);
     int before = inspect(p, body.at, body.bytes, &route);
     p->large = (struct slice){ 0 };
     if (before >= 0) {
@@ -435,6 +459,14 @@ static void take_large(struct sp_peer *p)
         too_big(p);
 }
 
+static void too_much(struct sp_peer *p)
+{
+    count_add(&p->owner->unfinished_closed, 1);
+    sp_complain(p->owner, "peer %s had to go: unfinished messages of all peers are above %zu bytes",
+                p->name, p->owner->unfinished_bytes_max);
+    sp_peer_lose(p, "there are too many unfinished messages");
+}
+
 /* The unfinished message [at, chunk->used) is put aside. False when the peer is gone. */
 static bool put_aside(struct sp_peer *p, uint32_t head, uint64_t payload)
 {
@@ -445,6 +477,10 @@ static bool put_aside(struct sp_peer *p, uint32_t head, uint64_t payload)
     if (left == 0)
         return true;
     if (head > 0 && payload > SP_SMALL_BYTES) {
+        if (!begin_unfinished(p, (size_t)payload)) {
+            too_much(p);
+            return false;
+        }
         if (slice_new((size_t)payload, &p->large, &p->large_at) < 0)
             goto fail;
         memcpy(p->large_at, from + head, left - head);
@@ -521,6 +557,7 @@ static void fill_large(struct sp_peer *p)
         read_failed(p, got);
         return;
     }
+    sp_idle_note(p);
     p->large_at += got;
     p->large_missing -= (size_t)got;
     if (p->large_missing > 0)
@@ -553,6 +590,7 @@ static void fill_small(struct sp_peer *p)
         read_failed(p, got);
         return;
     }
+    sp_idle_note(p);
     if (p->rest_bytes > 0)
         memcpy(c->bytes + c->used, p->rest, p->rest_bytes);
     s->splitting = p;
@@ -594,12 +632,48 @@ static void on_unexpected(struct sp_peer *p)
 
 bool sp_peer_has_room(const struct sp_peer *p, size_t bytes)
 {
-    return p->out.count == 0 || p->out.bytes + SP_OUT_BYTES + bytes <= p->owner->peer_bytes_max;
+    struct sp_room room = sp_peer_room(p);
+    return sp_room_take(&room, bytes);
+}
+
+static size_t left_of(size_t max, size_t used)
+{
+    return used < max ? max - used : 0;
+}
+
+struct sp_room sp_peer_room(const struct sp_peer *p)
+{
+    const struct sp_endpoint *s = p->owner;
+    size_t own = left_of(s->peer_bytes_max, p->out.bytes);
+    size_t all = left_of(s->out_bytes_max, s->out_bytes);
+    return (struct sp_room){ .first = p->out.count == 0,
+                             .messages = left_of(s->peer_messages_max, p->out.count),
+                             .bytes = own < all ? own : all };
+}
+
+bool sp_room_take(struct sp_room *room, size_t bytes)
+{
+    size_t counts = SP_OUT_BYTES + bytes;
+    bool fits = room->messages > 0 && counts <= room->bytes;
+    if (!fits && !room->first)
+        return false;
+    room->first = false;
+    room->messages -= 1;
+    room->bytes = left_of(room->bytes, counts);
+    return true;
+}
+
+bool sp_peer_is_half_empty(const struct sp_peer *p)
+{
+    const struct sp_endpoint *s = p->owner;
+    return p->out.bytes <= s->peer_bytes_max / 2 && p->out.count <= s->peer_messages_max / 2;
 }
 
 static bool is_full(const struct sp_peer *p)
 {
-    return p->out.bytes >= p->owner->peer_bytes_max;
+    const struct sp_endpoint *s = p->owner;
+    return p->out.bytes >= s->peer_bytes_max || p->out.count >= s->peer_messages_max ||
+           s->out_bytes >= s->out_bytes_max;
 }
 
 void sp_peer_push(struct sp_peer *p, const struct sp_out *out)
@@ -663,8 +737,10 @@ bool sp_peer_flush(struct sp_peer *p)
         if (sent < 0 && errno != EAGAIN)
             return write_failed(p);
         p->blocked = sent < (ssize_t)g->bytes;
-        if (sent > 0)
+        if (sent > 0) {
+            sp_idle_note(p);
             p->begun = sp_queue_written(&p->out, p->carrier, p->begun + (size_t)sent);
+        }
     }
     if (!p->deaf)
         after_flush(p);
@@ -678,6 +754,7 @@ void sp_peer_leave(struct sp_peer *p)
         return;
     }
     p->state = SP_PEER_LEAVES;
+    pen_timer_cancel(&p->timer); /* It is not to be idle, but to end. */
     p->choked = false;
     list_remove(&p->in_ready);
     (void)sp_peer_flush(p);

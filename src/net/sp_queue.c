@@ -48,6 +48,7 @@ int sp_queue_push(struct sp_queue *q, const struct sp_out *out)
     q->count++;
     *sp_queue_at(q, q->count - 1) = *out;
     q->bytes += counted(out);
+    *q->total += counted(out);
     return 0;
 }
 
@@ -58,6 +59,7 @@ static struct sp_out take(struct sp_queue *q)
     q->first = (q->first + 1) & (q->cap - 1);
     q->count--;
     q->bytes -= counted(&out);
+    *q->total -= counted(&out);
     return out;
 }
 
@@ -88,7 +90,7 @@ void sp_queue_clear(struct sp_queue *q)
     while (q->count > 0)
         (void)sp_queue_drop_oldest(q, false);
     free(q->at);
-    *q = (struct sp_queue){ 0 };
+    *q = (struct sp_queue){ .total = q->total };
 }
 
 /* ---- for one system call ---- */

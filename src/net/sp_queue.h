@@ -24,6 +24,7 @@ struct sp_queue {
     struct sp_out *at;
     uint32_t cap, first, count; /* cap is a power of two, or 0 */
     size_t bytes;               /* payload, and SP_OUT_BYTES for each message */
+    size_t *total;              /* bytes of this and other queues together */
 };
 
 /* What a message counts beyond its payload: what it costs to hold one. */

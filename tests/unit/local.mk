@@ -16,7 +16,11 @@ unit_tests += %reldir%/test_isopool %reldir%/test_worker_lines %reldir%/test_wor
 unit_tests += %reldir%/test_batch %reldir%/test_sp
 unit_tests += %reldir%/test_endpoint_nn %reldir%/test_endpoint_native %reldir%/test_lines
 unit_tests += %reldir%/test_endpoint_sp
-%canon_reldir%_test_endpoint_sp_SOURCES = %reldir%/test_endpoint_sp.c %reldir%/endpoint_fixture.h
+%canon_reldir%_test_endpoint_sp_SOURCES = \
+	%reldir%/test_endpoint_sp.c %reldir%/endpoint_fixture.h %reldir%/raw_peer.h
+unit_tests += %reldir%/test_sp_limits
+%canon_reldir%_test_sp_limits_SOURCES = \
+	%reldir%/test_sp_limits.c %reldir%/endpoint_fixture.h %reldir%/raw_peer.h
 %canon_reldir%_test_endpoint_native_SOURCES = \
 	%reldir%/test_endpoint_nn.c %reldir%/endpoint_fixture.h
 %canon_reldir%_test_endpoint_native_CPPFLAGS = \
