@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * libnanomsg 1.1.5: "nanomsg" talks to a broker, which may be nn_device(); "direct" has its receiver bind, and no
- * broker between.
+ * broker between; "batch" speaks penstock's batch framing, many records in a message, which penstock-protocol(7)
+ * describes and which needs no more than what is here.
  */
 #include <nanomsg/nn.h>
 #include <nanomsg/pipeline.h>
@@ -10,6 +11,7 @@
 #include <nanomsg/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "load.h"
 
@@ -86,6 +88,51 @@ static void receive_message(void *arg)
     nn_freemsg(message);
 }
 
+/* ---- batch framing ---- */
+
+enum { FRAME_BYTES = 16, RECORD_BYTES = 8 };
+
+/* A frame without attributes: 'P' 'E' 'N', version 1, kind put; the number of records at 8. A record is its length in four
+ * bytes, four bytes 0, and the body. Numbers are little-endian. */
+static void send_batch(void *arg, const uint8_t *messages, size_t n)
+{
+    struct link *l = arg;
+    uint32_t count = (uint32_t)n, bytes = (uint32_t)load.bytes;
+    uint8_t *frame = nn_allocmsg(FRAME_BYTES + n * (RECORD_BYTES + load.bytes), 0), *at = frame;
+    if (frame == NULL)
+        die("nn_allocmsg", "no memory");
+    memcpy(at, "PEN\1\1\0\0\0\0\0\0\0\0\0\0", FRAME_BYTES);
+    memcpy(at + 8, &count, 4);
+    at += FRAME_BYTES;
+    for (size_t i = 0; i < n; i++, at += RECORD_BYTES + load.bytes) {
+        memcpy(at, &bytes, 4);
+        memset(at + 4, 0, 4);
+        memcpy(at + RECORD_BYTES, messages + i * load.bytes, load.bytes);
+    }
+    must(nn_send(l->socket, &frame, NN_MSG, 0), "nn_send");
+}
+
+/* Of attributes, which the daemon may add, only the length is looked at. */
+static void receive_batch(void *arg)
+{
+    struct link *l = arg;
+    uint8_t *frame;
+    int bytes = must(nn_recv(l->socket, &frame, NN_MSG, 0), "nn_recv");
+    uint16_t attributes;
+    uint32_t body;
+    if (bytes < FRAME_BYTES || memcmp(frame, "PEN\1", 4) != 0)
+        die("batch", "no frame of this framing");
+    memcpy(&attributes, frame + 6, 2);
+    for (const uint8_t *at = frame + FRAME_BYTES + attributes; at + RECORD_BYTES <= frame + bytes;
+         at += body) {
+        memcpy(&body, at, 4);
+        memcpy(&attributes, at + 4, 2);
+        at += RECORD_BYTES + attributes;
+        load_came(at, body);
+    }
+    nn_freemsg(frame);
+}
+
 static void answer(void *arg)
 {
     struct link *l = arg;
@@ -118,5 +165,6 @@ const struct peer peers[] = {
       .send = send_messages,
       .receive = receive_message,
       .answer = answer },
+    { .name = "batch", .open = open_link, .send = send_batch, .receive = receive_batch },
     { .name = NULL },
 };
