@@ -60,6 +60,7 @@ struct twin;
 struct job_ext {
     void *origin;       /* who wants the answer, opaque here; NULL: nobody */
     struct route route; /* where at the origin */
+    uint32_t tag;       /* the requester's, for the answer */
     char *key;          /* owned, 1 to LIMIT_KEY_BYTES; NULL: none */
     uint32_t weight;    /* of its key among keys, 1 to WEIGHT_MAX; 0: as before, or 1 */
     char *dedupe; /* owned, 1 to LIMIT_KEY_BYTES: the same text again is the same job; NULL: none */

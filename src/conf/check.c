@@ -139,6 +139,20 @@ static void check_ids(struct loader *l, const struct loaded *o, enum option_id i
                 options[id].key, listen->at[i]);
 }
 
+/* A line is no frame, and a frame does not begin with a topic. */
+static void check_batch(struct loader *l, const struct loaded *o)
+{
+    const struct conf_producer *p = o->object;
+    if (p->framing != FRAMING_BATCH || is_refused(o, OPTION_PRODUCER_framing))
+        return;
+    if (p->pattern == PATTERN_LINES)
+        report_error(&l->report, value_place(o, OPTION_PRODUCER_framing),
+                     "\"batch\" does not go with the pattern lines");
+    if (p->topics.count > 0)
+        report_error(&l->report, value_place(o, OPTION_PRODUCER_topics),
+                     "\"topics\" does not go with batch framing: a frame begins with no topic");
+}
+
 static void check_producer(struct loader *l, const struct loaded *o)
 {
     const struct conf_producer *p = o->object;
@@ -150,6 +164,7 @@ static void check_producer(struct loader *l, const struct loaded *o)
         check_addresses(l, o, OPTION_PRODUCER_listen, OPTION_PRODUCER_connect);
     check_ids(l, o, OPTION_PRODUCER_allow_uid, &p->listen, p->transport);
     check_ids(l, o, OPTION_PRODUCER_allow_gid, &p->listen, p->transport);
+    check_batch(l, o);
     if (p->transport != TRANSPORT_NATIVE || is_refused(o, OPTION_PRODUCER_transport))
         return;
     check_native(l, o, OPTION_PRODUCER_listen);

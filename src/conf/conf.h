@@ -36,7 +36,7 @@ enum conf_pattern {
     PATTERN_PUB,
     PATTERN_PUSH
 };
-enum conf_framing { FRAMING_RAW, FRAMING_JSON };
+enum conf_framing { FRAMING_RAW, FRAMING_JSON, FRAMING_BATCH };
 enum conf_transport { TRANSPORT_AUTO, TRANSPORT_NATIVE, TRANSPORT_NANOMSG };
 enum conf_slow_subscriber { SLOW_DROP_OLDEST, SLOW_DROP_NEWEST, SLOW_DISCONNECT, SLOW_BLOCK };
 enum conf_reply { REPLY_RECEIPT, REPLY_RESULT };

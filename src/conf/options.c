@@ -56,6 +56,7 @@ static const struct word words_publisher_pattern[] = {
 static const struct word words_framing[] = {
     { "raw", FRAMING_RAW, NULL },
     { "json", FRAMING_JSON, NULL },
+    { "batch", FRAMING_BATCH, NULL },
     { 0 },
 };
 

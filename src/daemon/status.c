@@ -109,7 +109,7 @@ static json_t *publisher_json(const struct publisher *p)
     size_t slow_count = publisher_slow_peers(p, slow);
     const struct conf_publisher *c = publisher_conf(p);
     return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "name", c->name, "pattern",
-                     conf_pattern_word(c->pattern), "out", INT(s.endpoint.frames_out), "bytes_out",
+                     conf_pattern_word(c->pattern), "out", INT(s.outlet.sent), "bytes_out",
                      INT(s.endpoint.bytes_out), "waiting_bytes", INT(s.outlet.waiting_bytes),
                      "lost", INT(s.outlet.lost), "dropped",
                      INT(s.endpoint.dropped_no_peer + s.endpoint.dropped_error +

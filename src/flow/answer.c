@@ -3,8 +3,11 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
+#include "base/check.h"
 #include "base/limits.h"
+#include "proto/batch.h"
 #include "proto/json.h"
 
 int answer_receipt(enum conf_framing framing, uint64_t id, struct slice *ret_slice)
@@ -16,22 +19,57 @@ int answer_receipt(enum conf_framing framing, uint64_t id, struct slice *ret_sli
     return slice_copy(text, (size_t)n, ret_slice);
 }
 
-int answer_failure(enum conf_framing framing, int error, const char *text, struct slice *ret_slice)
+/* A frame that may end with a body which follows it. */
+static int make_frame(const struct batch_head *head, const struct batch_record *record,
+                      struct slice *ret_slice)
+{
+    struct batch_writer w;
+    uint8_t *to;
+    size_t bytes = BATCH_HEAD_BYTES + batch_record_head_bytes(record);
+    int r = slice_new(bytes, ret_slice, &to);
+    if (r < 0)
+        return r;
+    check(batch_writer_init(&w, to, bytes, head) == 0);
+    check(batch_writer_add_open(&w, record) == 0);
+    return 0;
+}
+
+static int batch_failure(uint32_t tag, int error, const char *text, struct slice *ret_slice)
+{
+    struct batch_head head = { .kind = BATCH_ERROR, .tag = tag };
+    struct batch_record record = { .status = error };
+    struct batch_text cut = { text, (uint32_t)strnlen(text, LIMIT_ERROR_TEXT_BYTES) };
+    batch_set(&record.attrs, TEXT, text, cut);
+    return make_frame(&head, &record, ret_slice);
+}
+
+int answer_failure(struct answer_form form, int error, const char *text, struct slice *ret_slice)
 {
     if (text == NULL || text[0] == '\0')
         text = pen_strerror(error);
-    if (framing == FRAMING_JSON)
+    if (form.framing == FRAMING_JSON)
         return json_failure_encode(error, text, ret_slice);
+    if (form.framing == FRAMING_BATCH)
+        return batch_failure(form.tag, error, text, ret_slice);
     char line[LIMIT_ERROR_TEXT_BYTES + 64];
     int n =
         snprintf(line, sizeof line, "ERR %s %.*s", pen_errname(error), LIMIT_ERROR_TEXT_BYTES, text);
     return slice_copy(line, (size_t)n, ret_slice);
 }
 
-int answer_result(enum conf_framing framing, uint64_t id, struct slice body, struct slice *ret_slice)
+int answer_result(struct answer_form form, uint64_t id, struct slice body, struct slice *ret_head,
+                  struct slice *ret_body)
 {
-    if (framing == FRAMING_JSON)
-        return json_result_encode(id, body, ret_slice);
-    *ret_slice = slice_ref(body);
+    if (form.framing == FRAMING_JSON)
+        return json_result_encode(id, body, ret_body);
+    if (form.framing == FRAMING_BATCH) {
+        struct batch_head head = { .kind = BATCH_RESULTS, .tag = form.tag };
+        struct batch_record record = { .body_bytes = body.bytes };
+        batch_set(&record.attrs, ID, id, id);
+        int r = make_frame(&head, &record, ret_head);
+        if (r < 0)
+            return r;
+    }
+    *ret_body = slice_ref(body);
     return 0;
 }

@@ -41,6 +41,7 @@ struct consumer {
     struct topic topic;
     struct slice static_head; /* topic and separator, when the topic does not vary */
     char static_head_text[LIMIT_TOPIC_BYTES + 32];
+    struct batch_attrs static_attrs; /* batch framing: of the frame, the topic when it does not vary */
 
     /* owner: loop */
     struct jobq_getter *getter;
@@ -104,11 +105,28 @@ static int make_json(struct consumer *c, const struct job *job, struct slice *re
     return 0;
 }
 
+/* Add the result to a frame, in batch framing. */
+static int pack(struct consumer *c, const struct job *job, struct slice *result) ON_LOOP
+{
+    char text[LIMIT_TOPIC_BYTES + 1];
+    struct batch_head head = { .kind = BATCH_RESULTS, .attrs = &c->static_attrs };
+    struct batch_record record = { .body = result->at, .body_bytes = result->bytes };
+    batch_set(&record.attrs, ID, id, job->id);
+    if (c->topic.varies) {
+        size_t n = topic_fill(&c->topic, job->id, job->ext != NULL ? job->ext->key : NULL, text);
+        struct batch_text topic = { text, (uint32_t)n };
+        batch_set(&record.attrs, TOPIC, topic, topic);
+    }
+    return sink_add_record(c->publish, &head, &record, result);
+}
+
 /* The result is the sink's on 0. */
 static int publish(struct consumer *c, const struct job *job, struct slice *result) ON_LOOP
 {
     if (c->publish == NULL)
         return 0;
+    if (outlet_framing(c->options.publish) == FRAMING_BATCH)
+        return pack(c, job, result);
     struct outlet_item item = { 0 };
     bool json = outlet_framing(c->options.publish) == FRAMING_JSON;
     int r = json ? make_json(c, job, result) : make_head(c, job, &item.head);
@@ -135,26 +153,33 @@ static struct sink *answer_sink(const struct consumer *c, const struct job *job)
     return NULL;
 }
 
-static int add_answer(struct sink *s, const struct job *job, struct slice body) ON_LOOP
+static struct answer_form form_of(const struct sink *s, const struct job *job)
 {
-    struct route *route = malloc(sizeof *route);
-    int r = route != NULL ? 0 : PEN_ENOMEM;
+    return (struct answer_form){ outlet_framing(sink_outlet(s)), job->ext->tag };
+}
+
+/* item: head and body, which are taken. */
+static int add_answer(struct sink *s, const struct job *job, struct outlet_item *item) ON_LOOP
+{
+    item->route = malloc(sizeof *item->route);
+    int r = item->route != NULL ? 0 : PEN_ENOMEM;
     if (r == 0) {
-        *route = job->ext->route;
-        r = sink_add(s, &(struct outlet_item){ .body = body, .route = route });
+        *item->route = job->ext->route;
+        r = sink_add(s, item);
     }
     if (r < 0) {
-        free(route);
-        slice_release(&body);
+        free(item->route);
+        slice_release(&item->head);
+        slice_release(&item->body);
     }
     return r;
 }
 
 static int answer_with_result(struct sink *s, const struct job *job, struct slice result) ON_LOOP
 {
-    struct slice body = { 0 };
-    int r = answer_result(outlet_framing(sink_outlet(s)), job->id, result, &body);
-    return r < 0 ? r : add_answer(s, job, body);
+    struct outlet_item item = { 0 };
+    int r = answer_result(form_of(s, job), job->id, result, &item.head, &item.body);
+    return r < 0 ? r : add_answer(s, job, &item);
 }
 
 static void answer_with_failure(struct consumer *c, const struct job *job, int error,
@@ -163,10 +188,10 @@ static void answer_with_failure(struct consumer *c, const struct job *job, int e
     struct sink *s = answer_sink(c, job);
     if (s == NULL)
         return;
-    struct slice body = { 0 };
-    int r = answer_failure(outlet_framing(sink_outlet(s)), error, reason, &body);
+    struct outlet_item item = { 0 };
+    int r = answer_failure(form_of(s, job), error, reason, &item.body);
     if (r == 0)
-        r = add_answer(s, job, body);
+        r = add_answer(s, job, &item);
     if (r < 0)
         log_error(c->subject, "job %llu: its failure could not be answered: %s",
                   (unsigned long long)job->id, pen_strerror(r));
@@ -444,6 +469,8 @@ static int init_topic(struct consumer *c)
     int r = topic_init(&c->topic, conf->topic, conf->queue, conf->name);
     if (r < 0 || c->topic.varies || c->topic.text[0] == '\0' || c->options.publish == NULL)
         return r;
+    struct batch_text topic = { c->topic.text, (uint32_t)strlen(c->topic.text) };
+    batch_set(&c->static_attrs, TOPIC, topic, topic);
     int n = snprintf(c->static_head_text, sizeof c->static_head_text, "%s%s", c->topic.text,
                      outlet_separator(c->options.publish));
     c->static_head =

@@ -5,8 +5,10 @@ libparts_la_SOURCES += \
 	%reldir%/consumer.c %reldir%/consumer.h \
 	%reldir%/jobq.c %reldir%/jobq.h %reldir%/jobq_inside.h %reldir%/jobq_loop.c %reldir%/jobq_time.c \
 	%reldir%/outlet.c %reldir%/outlet.h \
+	%reldir%/packer.c %reldir%/packer.h \
 	%reldir%/part.c %reldir%/part.h \
 	%reldir%/pattern.h \
 	%reldir%/producer.c %reldir%/producer.h \
 	%reldir%/publisher.c %reldir%/publisher.h \
-	%reldir%/topic.c %reldir%/topic.h
+	%reldir%/topic.c %reldir%/topic.h \
+	%reldir%/unpack.c %reldir%/unpack.h

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "flow/packer.h"
 #include "loop/io.h"
 
 enum {
@@ -24,6 +25,7 @@ enum {
 
 struct batch {
     size_t n, next, cap;      /* next: the first that is not sent */
+    size_t each;              /* results in a frame */
     size_t bytes;             /* what it counts in the queue */
     struct parcel_frame at[]; /* the routes are owned */
 };
@@ -38,6 +40,8 @@ struct outlet {
     struct pen_getter *getter;
     struct batch *pending; /* taken from the queue and not all sent; the getter is paused */
     bool over, drained;
+    /* atomic: counters of the loop */
+    struct count sent;
     /* atomic: many writers */
     struct count lost;
 };
@@ -50,6 +54,7 @@ struct sink {
     /* owner: the consumer's loop */
     struct pen_putter *putter;
     struct batch *open; /* in the making */
+    struct packer packer; /* batch framing: the frame in the making, which is to be the one in `open` */
     struct pen_item full[SINK_BATCHES];
     size_t full_count;
 };
@@ -79,7 +84,7 @@ static int batch_reserve(struct batch **b)
     if (new == NULL)
         return PEN_ENOMEM;
     if (*b == NULL)
-        new->n = new->next = new->bytes = 0;
+        *new = (struct batch){ .each = 1 };
     new->cap = cap;
     *b = new;
     return 0;
@@ -102,10 +107,15 @@ static void batch_free(struct batch *b)
     free(b);
 }
 
+static void count_lost(struct outlet *o, const struct batch *b)
+{
+    (void)count_add_shared(&o->lost, (b->n - b->next) * b->each);
+}
+
 /* A batch that will never be sent. */
 static void batch_lose(struct outlet *o, struct batch *b)
 {
-    (void)count_add_shared(&o->lost, b->n - b->next);
+    count_lost(o, b);
     batch_free(b);
 }
 
@@ -131,6 +141,7 @@ static bool send_batch(struct outlet *o, struct batch *b) ON_LOOP
     for (size_t k = 0; k < sent; k++)
         free((struct route *)b->at[b->next + k].route);
     b->next += sent;
+    count_add(&o->sent, sent * b->each);
     return b->next == b->n;
 }
 
@@ -201,7 +212,7 @@ static void lose_pending(struct outlet *o)
 {
     if (o->pending == NULL)
         return;
-    (void)count_add_shared(&o->lost, o->pending->n - o->pending->next);
+    count_lost(o, o->pending);
     end_batch(o, o->pending);
     go_on(o);
 }
@@ -271,7 +282,9 @@ void outlet_stats(struct outlet *o, struct outlet_stats *ret_stats)
 {
     struct pen_queue_stats s;
     pen_queue_stats(o->queue, &s);
-    *ret_stats = (struct outlet_stats){ .waiting_bytes = s.bytes, .lost = count_read(&o->lost) };
+    *ret_stats = (struct outlet_stats){ .waiting_bytes = s.bytes,
+                                        .sent = count_read(&o->sent),
+                                        .lost = count_read(&o->lost) };
 }
 
 /* ---- a lone answer ---- */
@@ -308,6 +321,7 @@ int sink_new(struct outlet *outlet, struct pen_loop *loop, void (*on_room)(void 
     if (s == NULL)
         return PEN_ENOMEM;
     s->outlet = outlet;
+    packer_init(&s->packer, outlet->options.bytes_max / 4);
     s->on_room = on_room;
     s->arg = arg;
     struct pen_putter_options p = { .on_room = on_putter_event,
@@ -329,7 +343,7 @@ struct outlet *sink_outlet(const struct sink *s)
 
 static void seal_open(struct sink *s)
 {
-    if (s->open == NULL)
+    if (s->open == NULL || s->open->n == 0)
         return;
     check(s->full_count < SINK_BATCHES);
     s->full[s->full_count++] = (struct pen_item){ .ptr = s->open, .bytes = s->open->bytes };
@@ -350,6 +364,38 @@ int sink_add(struct sink *s, const struct outlet_item *item)
     return r;
 }
 
+/* The frame in the making becomes a batch of its own. */
+static void seal_frame(struct sink *s)
+{
+    if (packer_is_empty(&s->packer))
+        return;
+    struct outlet_item item = { 0 };
+    s->open->each = s->packer.writer.count;
+    packer_take(&s->packer, &item.head, &item.body);
+    batch_add(s->open, &item);
+    seal_open(s);
+}
+
+static int pack(struct sink *s, const struct batch_head *head, const struct batch_record *record,
+                struct slice *body)
+{
+    int r = batch_reserve(&s->open);
+    return r < 0 ? r : packer_add(&s->packer, head, record, body);
+}
+
+int sink_add_record(struct sink *s, const struct batch_head *head,
+                    const struct batch_record *record, struct slice *body)
+{
+    size_t bytes = OUTLET_ITEM_BYTES + PACKER_BYTES_MIN + (size_t)body->bytes;
+    if (bytes > s->outlet->options.bytes_max)
+        return PEN_ETOOBIG;
+    int r = pack(s, head, record, body);
+    if (r != PEN_EFULL)
+        return r;
+    seal_frame(s);
+    return pack(s, head, record, body);
+}
+
 static void lose_all(struct sink *s)
 {
     for (size_t k = 0; k < s->full_count; k++)
@@ -359,6 +405,7 @@ static void lose_all(struct sink *s)
 
 bool sink_flush(struct sink *s)
 {
+    seal_frame(s);
     seal_open(s);
     if (s->full_count == 0)
         return true;
@@ -379,8 +426,10 @@ void sink_close(struct sink **sink)
     struct sink *s = *sink;
     if (s == NULL)
         return;
+    seal_frame(s);
     seal_open(s);
     lose_all(s);
+    packer_fini(&s->packer);
     pen_putter_close(&s->putter);
     free(s);
     *sink = NULL;

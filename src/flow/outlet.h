@@ -16,6 +16,7 @@
 #include "base/slice.h"
 #include "conf/conf.h"
 #include "net/endpoint.h"
+#include "proto/batch.h"
 
 /* One result. */
 struct outlet_item {
@@ -55,6 +56,7 @@ const char *outlet_separator(const struct outlet *outlet) ANY_THREAD;
 
 struct outlet_stats {
     uint64_t waiting_bytes; /* now */
+    uint64_t sent;          /* results given to the endpoint */
     uint64_t lost; /* results dropped by an immediate close, or answers that found it full */
 };
 void outlet_stats(struct outlet *outlet, struct outlet_stats *ret_stats) ANY_THREAD;
@@ -77,6 +79,11 @@ struct outlet *sink_outlet(const struct sink *sink);
 /* Add a result to the batch in the making; its slices and route are the sink's on 0. PEN_ETOOBIG: it alone exceeds the
  * outlet's bound. PEN_ENOMEM. */
 int sink_add(struct sink *sink, const struct outlet_item *item) ON_LOOP MUST_CHECK;
+
+/* Batch framing: the same as one record; body is its payload, and the sink's on 0. head is for frames that are begun with
+ * it, and says the same each time. Not mixed with sink_add(). */
+int sink_add_record(struct sink *sink, const struct batch_head *head,
+                    const struct batch_record *record, struct slice *body) ON_LOOP MUST_CHECK;
 
 /* True when nothing is left here: all of it is in the outlet or, when that is closed, was dropped and counted as lost.
  * False: the outlet is full. */

@@ -4,6 +4,9 @@
  * counted, and the next run begins behind it; so a frame that the queue leaves to us is exactly one that the endpoint
  * keeps.
  *
+ * In batch framing the records of one frame become puts in runs. What the queue leaves to us of a run stays in puts, and the
+ * endpoint keeps the frame until its last record is decided.
+ *
  * Thread: the producer's loop.
  */
 #include "flow/producer.h"
@@ -14,6 +17,7 @@
 #include "base/check.h"
 #include "flow/answer.h"
 #include "flow/pattern.h"
+#include "flow/unpack.h"
 #include "obs/log.h"
 #include "proto/json.h"
 
@@ -23,13 +27,17 @@ struct producer {
     /* fixed after init */
     struct part part;
     const struct conf_producer *conf;
+    struct unpack_options unpacking;
     struct outlet *replies; /* NULL unless reply: result */
     /* owner: loop */
     struct endpoint *endpoint;
     struct jobq_putter *putter;
     struct job_put puts[LIMIT_BATCH_ITEMS];
     bool finishing, stopping;
-    bool in_line; /* a put was short: the putter waits for its turn */
+    bool in_line;           /* a put was short: the putter waits for its turn */
+    struct unpack unpack;   /* batch framing: the frame in hand */
+    size_t run_at, run_end; /* which of its puts are still to be decided */
+    int run_error;          /* what the record behind them is refused with */
     struct log_limit limit;
     /* atomic: counters of the loop */
     struct count accepted, refused, malformed, paused;
@@ -66,7 +74,8 @@ static void tell_failure(struct producer *p, const struct route *route, int erro
     if (!answers(p))
         return;
     struct slice body = { 0 };
-    int r = answer_failure(p->conf->framing, error, text, &body);
+    struct answer_form form = { p->conf->framing, p->unpack.reader.tag };
+    int r = answer_failure(form, error, text, &body);
     send_answer(p, route, r, body);
 }
 
@@ -213,6 +222,115 @@ static size_t take_run(struct producer *p, struct frame *frames, size_t n, bool 
     return taken;
 }
 
+/* ---- batch framing ---- */
+
+/* The next record in order was decided. A request for a result is told of its failure alone. */
+static void record_ended(struct producer *p, const struct route *route, int status, uint64_t id)
+    ON_LOOP
+{
+    count_add(status == 0 ? &p->accepted : &p->refused, 1);
+    unpack_receipt(&p->unpack, status, id);
+    if (status < 0 && p->replies != NULL)
+        tell_failure(p, route, status, NULL);
+}
+
+static void drop_put(struct job_put *put)
+{
+    slice_release(&put->body);
+    job_ext_free(put->ext);
+}
+
+/* Who waits for the result: of the one record that there is. */
+static void add_origin(struct producer *p, const struct frame *f) ON_LOOP
+{
+    struct job_put *put = p->puts;
+    if (put->ext == NULL)
+        p->run_error = job_ext_new(&put->ext);
+    if (p->run_error < 0) {
+        drop_put(put);
+        p->run_end = 0;
+        return;
+    }
+    put->ext->origin = p->replies;
+    put->ext->route = f->route;
+    put->ext->tag = p->unpack.reader.tag;
+}
+
+/* The next records of the frame to p->puts; false: there are no more. */
+static bool next_run(struct producer *p, const struct frame *f) ON_LOOP
+{
+    p->run_at = 0;
+    p->run_end = unpack_run(&p->unpack, p->puts, LIMIT_BATCH_ITEMS, &p->run_error);
+    if (p->run_end > 0 && p->replies != NULL)
+        add_origin(p, f);
+    return p->run_end > 0 || p->run_error < 0;
+}
+
+/* Put what is left of the run; false: the queue is full. */
+static bool put_records(struct producer *p, const struct frame *f) ON_LOOP
+{
+    size_t n = p->run_end - p->run_at;
+    struct job_put *puts = p->puts + p->run_at;
+    int r = n > 0 ? jobq_putter_put(p->putter, puts, n) : 0;
+    size_t decided = r < 0 ? n : (size_t)r;
+    for (size_t k = 0; k < decided; k++) {
+        if (r < 0)
+            puts[k].ret_status = PEN_EDRAINING;
+        record_ended(p, &f->route, puts[k].ret_status, puts[k].ret_id);
+        if (puts[k].ret_status < 0)
+            drop_put(&puts[k]);
+    }
+    p->run_at += decided;
+    return p->run_at == p->run_end;
+}
+
+/* False: the queue is full, and the frame is still in hand. */
+static bool put_frame(struct producer *p, struct frame *f) ON_LOOP
+{
+    do {
+        if (!put_records(p, f))
+            return false;
+        if (p->run_error < 0)
+            record_ended(p, &f->route, p->run_error, 0);
+        p->run_error = 0;
+    } while (next_run(p, f));
+    struct slice answer = unpack_end(&p->unpack);
+    if (p->unpacking.receipts)
+        send_answer(p, &f->route, 0, answer);
+    slice_release(&f->body);
+    return true;
+}
+
+/* One frame; false: as put_frame(). */
+static bool take_batch(struct producer *p, struct frame *f) ON_LOOP
+{
+    const char *why;
+    int r = p->unpack.open ? 0 : unpack_begin(&p->unpack, &p->unpacking, f->body, &why);
+    if (r == 0)
+        return put_frame(p, f);
+    malformed(p, f, r, why);
+    return true;
+}
+
+/* What the queue did not take, at the end. */
+static void drop_run(struct producer *p)
+{
+    for (; p->run_at < p->run_end; p->run_at++)
+        drop_put(&p->puts[p->run_at]);
+    if (p->unpack.open) {
+        struct slice answer = unpack_end(&p->unpack);
+        slice_release(&answer);
+    }
+}
+
+static size_t take_frames(struct producer *p, struct frame *frames, size_t n, bool *ret_short) ON_LOOP
+{
+    if (p->conf->framing != FRAMING_BATCH)
+        return take_run(p, frames, n, ret_short);
+    *ret_short = !take_batch(p, frames);
+    return *ret_short ? 0 : 1;
+}
+
 static size_t on_frames(struct endpoint *e, struct frame *frames, size_t n, void *arg)
 {
     (void)e;
@@ -221,7 +339,7 @@ static size_t on_frames(struct endpoint *e, struct frame *frames, size_t n, void
     size_t taken = 0;
     bool is_short = false;
     while (taken < n && !is_short)
-        taken += take_run(p, frames + taken, n - taken, &is_short);
+        taken += take_frames(p, frames + taken, n - taken, &is_short);
     count_set(&p->paused, is_short);
     return taken;
 }
@@ -374,6 +492,9 @@ int producer_new(const struct producer_options *options, char *text, size_t size
     int r = part_init(&p->part, &part);
     if (r == 0)
         r = open_replies(p);
+    p->unpacking = (struct unpack_options){ .queue = p->conf->queue,
+                                            .receipts = answers(p) && p->replies == NULL,
+                                            .single = p->replies != NULL };
     if (r == 0)
         r = jobq_attach_putter(options->queue, p->part.loop, &putter, &p->putter);
     text[0] = '\0';
@@ -400,6 +521,7 @@ void producer_free(struct producer **producer)
     struct producer *p = *producer;
     if (p == NULL)
         return;
+    drop_run(p);
     outlet_free(&p->replies);
     jobq_putter_close(&p->putter);
     endpoint_free(&p->endpoint);
@@ -457,7 +579,8 @@ static void tell_dropped(const struct job_dropped *job)
     };
     struct outlet *to = job->ext->origin;
     struct slice body = { 0 };
-    if (answer_failure(outlet_framing(to), errors[job->reason], NULL, &body) == 0)
+    struct answer_form form = { outlet_framing(to), job->ext->tag };
+    if (answer_failure(form, errors[job->reason], NULL, &body) == 0)
         outlet_answer(to, &job->ext->route, body);
 }
 

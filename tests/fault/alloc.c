@@ -656,17 +656,21 @@ static const struct slice payload = { .at = (const uint8_t *)"pay\"load", .bytes
 
 static int make_answer(size_t which, struct slice *ret_slice)
 {
+    struct slice head;
     switch (which) {
     case 0:
         return answer_receipt(FRAMING_RAW, 17, ret_slice);
     case 1:
-        return answer_failure(FRAMING_RAW, PEN_EFULL, NULL, ret_slice);
+        return answer_failure((struct answer_form){ .framing = FRAMING_RAW }, PEN_EFULL, NULL,
+                              ret_slice);
     case 2:
         return answer_receipt(FRAMING_JSON, 17, ret_slice);
     case 3:
-        return answer_failure(FRAMING_JSON, PEN_EFULL, NULL, ret_slice);
+        return answer_failure((struct answer_form){ .framing = FRAMING_JSON }, PEN_EFULL, NULL,
+                              ret_slice);
     case 4:
-        return answer_result(FRAMING_JSON, 17, payload, ret_slice);
+        return answer_result((struct answer_form){ .framing = FRAMING_JSON }, 17, payload, &head,
+                             ret_slice);
     default:
         return json_message_encode("topic", 17, payload, ret_slice);
     }

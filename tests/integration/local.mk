@@ -3,6 +3,7 @@
 # The real programs, driven by scripts: add an executable script's name to integration_tests.
 
 integration_tests = \
+	%reldir%/batch \
 	%reldir%/cli \
 	%reldir%/demo \
 	%reldir%/examples \
@@ -31,7 +32,7 @@ check_PROGRAMS += %reldir%/conf_tool
 EXTRA_DIST += %reldir%/conf
 
 # What the scripts in Python share.
-EXTRA_DIST += %reldir%/daemon.py %reldir%/pipeline.py
+EXTRA_DIST += %reldir%/daemon.py %reldir%/frames.py %reldir%/pipeline.py
 
 LONG_TESTS += %reldir%/life
 
