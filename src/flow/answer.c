@@ -25,7 +25,10 @@ static int make_frame(const struct batch_head *head, const struct batch_record *
 {
     struct batch_writer w;
     uint8_t *to;
-    size_t bytes = BATCH_HEAD_BYTES + batch_record_head_bytes(record);
+    int record_bytes = batch_record_head_bytes(record);
+    if (record_bytes < 0)
+        return record_bytes;
+    size_t bytes = BATCH_HEAD_BYTES + (size_t)record_bytes;
     int r = slice_new(bytes, ret_slice, &to);
     if (r < 0)
         return r;

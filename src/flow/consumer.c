@@ -41,6 +41,7 @@ struct consumer {
     struct topic topic;
     struct slice static_head; /* topic and separator, when the topic does not vary */
     char static_head_text[LIMIT_TOPIC_BYTES + 32];
+    struct batch_record record;      /* batch framing: scratch */
     struct batch_attrs static_attrs; /* batch framing: of the frame, the topic when it does not vary */
 
     /* owner: loop */
@@ -110,14 +111,16 @@ static int pack(struct consumer *c, const struct job *job, struct slice *result)
 {
     char text[LIMIT_TOPIC_BYTES + 1];
     struct batch_head head = { .kind = BATCH_RESULTS, .attrs = &c->static_attrs };
-    struct batch_record record = { .body = result->at, .body_bytes = result->bytes };
-    batch_set(&record.attrs, ID, id, job->id);
+    struct batch_record *record = &c->record;
+    record->body = result->at;
+    record->body_bytes = result->bytes;
+    batch_set(&record->attrs, ID, id, job->id);
     if (c->topic.varies) {
         size_t n = topic_fill(&c->topic, job->id, job->ext != NULL ? job->ext->key : NULL, text);
         struct batch_text topic = { text, (uint32_t)n };
-        batch_set(&record.attrs, TOPIC, topic, topic);
+        batch_set(&record->attrs, TOPIC, topic, topic);
     }
-    return sink_add_record(c->publish, &head, &record, result);
+    return sink_add_record(c->publish, &head, record, result);
 }
 
 /* The result is the sink's on 0. */

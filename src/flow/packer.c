@@ -17,6 +17,7 @@ void packer_init(struct packer *p, size_t frame_max)
 void packer_fini(struct packer *p)
 {
     chunk_retire(&p->chunk);
+    slice_releaser_end(&p->copied);
     slice_release(&p->last);
 }
 
@@ -66,7 +67,7 @@ int packer_add(struct packer *p, const struct batch_head *head, const struct bat
         return add_large(p, record, body);
     r = batch_writer_add(&p->writer, record);
     if (r == 0)
-        slice_release(body);
+        slice_releaser_add(&p->copied, body);
     return r;
 }
 
@@ -79,4 +80,5 @@ void packer_take(struct packer *p, struct slice *ret_frame, struct slice *ret_la
     *ret_last = p->last;
     p->last = (struct slice){ 0 };
     p->writer.count = 0;
+    slice_releaser_end(&p->copied);
 }

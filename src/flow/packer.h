@@ -17,8 +17,9 @@ enum { PACKER_BYTES_MIN = 16 * 1024, PACKER_BYTES_MAX = 64 * 1024 };
 struct packer {
     size_t frame_max; /* bytes, PACKER_BYTES_MIN to PACKER_BYTES_MAX; fixed after init */
     struct chunk *chunk;
-    struct batch_writer writer; /* at the chunk's end; count 0: no frame is begun */
-    struct slice last;          /* the payload of the last record, when it was not copied */
+    struct batch_writer writer;   /* at the chunk's end; count 0: no frame is begun */
+    struct slice_releaser copied; /* payloads that are in the frame: one atomic for many */
+    struct slice last;            /* the payload of the last record, when it was not copied */
 };
 
 void packer_init(struct packer *p, size_t frame_max);

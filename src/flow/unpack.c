@@ -157,10 +157,10 @@ void unpack_receipt(struct unpack *u, int status, uint64_t id)
 {
     if (!u->options->receipts)
         return;
-    struct batch_record receipt = { .status = status };
-    if (id != 0)
-        batch_set(&receipt.attrs, ID, id, id);
-    check(batch_writer_add(&u->receipts, &receipt) == 0);
+    u->receipt.status = status;
+    u->receipt.attrs.set = id != 0 ? BATCH_BIT(ID) : 0;
+    u->receipt.attrs.id = id;
+    check(batch_writer_add(&u->receipts, &u->receipt) == 0);
 }
 
 struct slice unpack_end(struct unpack *u)

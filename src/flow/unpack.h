@@ -24,6 +24,7 @@ struct unpack {
     bool open;
     struct slice answer;
     struct batch_writer receipts;
+    struct batch_record receipt; /* scratch */
 };
 
 /* Begin with a message, which must stay until unpack_end(). PEN_EPROTO, PEN_ENOMEM: `*ret_why` tells, a static text. */

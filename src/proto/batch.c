@@ -355,28 +355,26 @@ static size_t attr_bytes(const struct batch_attrs *attrs, const struct row *row,
     return head + number_bytes(row->type);
 }
 
-static size_t attrs_bytes(const struct batch_attrs *attrs)
+static bool is_right(const struct batch_attrs *attrs, const struct row *row)
 {
-    size_t bytes = 0;
-    for (uint64_t set = attrs->set; set != 0; set &= set - 1) {
-        uint8_t number = numbers[__builtin_ctzll(set)];
-        bytes += attr_bytes(attrs, &rows[number], number);
-    }
-    return bytes;
+    if (is_span(row->type))
+        return is_right_span(row, span_of(attrs, row));
+    return row->type == MARK || number_of(attrs, row) <= row->max;
 }
 
-/* In their range, and not more than fit a record. */
-static bool are_right(const struct batch_attrs *attrs)
+/* What they take; PEN_EINVAL when one is out of its range, or they are too many for a record. */
+static int attrs_bytes(const struct batch_attrs *attrs)
 {
+    size_t bytes = 0;
     if (attrs->set >> BATCH_ATTRS != 0)
-        return false;
+        return PEN_EINVAL;
     for (uint64_t set = attrs->set; set != 0; set &= set - 1) {
-        const struct row *row = &rows[numbers[__builtin_ctzll(set)]];
-        if (is_span(row->type) ? !is_right_span(row, span_of(attrs, row))
-                               : row->type != MARK && number_of(attrs, row) > row->max)
-            return false;
+        uint8_t number = numbers[__builtin_ctzll(set)];
+        if (!is_right(attrs, &rows[number]))
+            return PEN_EINVAL;
+        bytes += attr_bytes(attrs, &rows[number], number);
     }
-    return attrs_bytes(attrs) <= UINT16_MAX;
+    return bytes <= UINT16_MAX ? (int)bytes : PEN_EINVAL;
 }
 
 static void encode_value(const struct row *row, const struct batch_attrs *attrs, uint8_t *to)
@@ -414,12 +412,12 @@ int batch_writer_init(struct batch_writer *w, void *to, size_t size, const struc
 {
     static const struct batch_attrs none;
     const struct batch_attrs *attrs = head->attrs != NULL ? head->attrs : &none;
-    if (!are_right(attrs))
-        return PEN_EINVAL;
-    size_t bytes = attrs_bytes(attrs);
-    if (size < BATCH_HEAD_BYTES + bytes)
+    int bytes = attrs_bytes(attrs);
+    if (bytes < 0)
+        return bytes;
+    if (size < BATCH_HEAD_BYTES + (size_t)bytes)
         return PEN_EFULL;
-    *w = (struct batch_writer){ .to = to, .size = size, .used = BATCH_HEAD_BYTES + bytes };
+    *w = (struct batch_writer){ .to = to, .size = size, .used = BATCH_HEAD_BYTES + (size_t)bytes };
     memcpy(w->to, "PEN", 3);
     w->to[AT_VERSION] = FRAMING_VERSION;
     w->to[AT_KIND] = (uint8_t)head->kind;
@@ -431,22 +429,24 @@ int batch_writer_init(struct batch_writer *w, void *to, size_t size, const struc
     return 0;
 }
 
-size_t batch_record_head_bytes(const struct batch_record *record)
+int batch_record_head_bytes(const struct batch_record *record)
 {
-    return BATCH_RECORD_BYTES + attrs_bytes(&record->attrs);
+    int bytes = attrs_bytes(&record->attrs);
+    return bytes < 0 ? bytes : BATCH_RECORD_BYTES + bytes;
 }
 
 /* Everything but the body, of which so many bytes must fit as well. */
 static int add_head(struct batch_writer *w, const struct batch_record *record, size_t body)
 {
-    if (record->status > 0 || record->status < -UINT16_MAX || !are_right(&record->attrs))
+    int attrs = attrs_bytes(&record->attrs);
+    if (attrs < 0 || record->status > 0 || record->status < -UINT16_MAX)
         return PEN_EINVAL;
-    size_t head = batch_record_head_bytes(record), left = w->size - w->used;
+    size_t head = BATCH_RECORD_BYTES + (size_t)attrs, left = w->size - w->used;
     if (head > left || body > left - head || w->count == BATCH_RECORDS_MAX)
         return PEN_EFULL;
     uint8_t *to = w->to + w->used;
     put32(to, record->body_bytes);
-    put16(to + 4, (uint16_t)(head - BATCH_RECORD_BYTES));
+    put16(to + 4, (uint16_t)attrs);
     put16(to + 6, (uint16_t)-record->status);
     encode_attrs(&record->attrs, to + BATCH_RECORD_BYTES);
     w->used += head;

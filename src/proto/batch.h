@@ -181,7 +181,7 @@ int batch_writer_add(struct batch_writer *writer, const struct batch_record *rec
 /* The same without the bytes of the body, which the caller lets follow the frame: the last record. */
 int batch_writer_add_open(struct batch_writer *writer, const struct batch_record *record) MUST_CHECK;
 
-/* What a record takes, without its body. */
-size_t batch_record_head_bytes(const struct batch_record *record);
+/* What a record takes, without its body. PEN_EINVAL: an attribute is out of its range. */
+int batch_record_head_bytes(const struct batch_record *record) MUST_CHECK;
 
 #endif

@@ -336,7 +336,7 @@ START_TEST(space_that_just_does_and_one_byte_less)
 {
     struct batch_record record = { BODY("hello") };
     batch_set(&record.attrs, ID, id, 1);
-    size_t bytes = BATCH_HEAD_BYTES + batch_record_head_bytes(&record) + 5;
+    size_t bytes = BATCH_HEAD_BYTES + (size_t)batch_record_head_bytes(&record) + 5;
     struct batch_writer w = begin(NULL, bytes);
     ck_assert_int_eq(batch_writer_add(&w, &record), 0);
     ck_assert_uint_eq(w.used, bytes);
