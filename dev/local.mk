@@ -34,5 +34,6 @@ EXTRA_DIST += \
 	src/obs/.may_include \
 	src/plat/.may_include \
 	src/proto/.may_include \
+	src/store/.may_include \
 	src/sync/.may_include \
 	src/task/.may_include

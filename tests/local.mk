@@ -7,6 +7,7 @@ include %reldir%/helpers/local.mk
 include %reldir%/unit/local.mk
 include %reldir%/model/local.mk
 include %reldir%/race/local.mk
+include %reldir%/sim/local.mk
 include %reldir%/fuzz/local.mk
 include %reldir%/fault/local.mk
 include %reldir%/integration/local.mk

@@ -4,6 +4,7 @@ libpen_la_SOURCES += \
 	%reldir%/buf.c %reldir%/buf.h \
 	%reldir%/check.c %reldir%/check.h \
 	%reldir%/count.h \
+	%reldir%/crc32c.c %reldir%/crc32c.h \
 	%reldir%/err.c %reldir%/err.h \
 	%reldir%/heap.c %reldir%/heap.h \
 	%reldir%/histogram.c %reldir%/histogram.h \

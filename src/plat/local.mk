@@ -13,4 +13,5 @@ libpen_la_SOURCES += \
 	%reldir%/stderr.c %reldir%/stderr.h \
 	%reldir%/stdio.c %reldir%/stdio.h \
 	%reldir%/symbols.c %reldir%/symbols.h \
-	%reldir%/thread.c %reldir%/thread.h
+	%reldir%/thread.c %reldir%/thread.h \
+	%reldir%/vfs.c %reldir%/vfs.h

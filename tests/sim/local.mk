@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Programs that run on a simulated machine: add a program's name to sim_tests.
+
+sim_tests =
+vfs_sim = %reldir%/vfs_sim.c %reldir%/vfs_sim.h
+
+sim_tests += %reldir%/test_store_sim
+%canon_reldir%_test_store_sim_SOURCES = %reldir%/test_store_sim.c $(vfs_sim)
+LONG_TESTS += %reldir%/test_store_sim
+
+check_PROGRAMS += $(sim_tests)
+TESTS += $(sim_tests)
