@@ -19,6 +19,7 @@ enum {
     LIMIT_TOPICS_PER_ENDPOINT = 64,
     LIMIT_HANDLER_ARGS = 64,
     LIMIT_THREADS_PER_CONSUMER = 256,
+    LIMIT_THREADS_PER_PRODUCER = 64,
     LIMIT_CONFIG_BYTES = 1024 * 1024, /* a configuration file */
     LIMIT_CONFIG_ENTRIES = 1024,      /* queues, producers, ... or options in one mapping of it */
     LIMIT_SLEEPERS = 65536,      /* builtin sleep: messages asleep side by side in one thread */

@@ -104,12 +104,17 @@ static void check_addresses(struct loader *l, const struct loaded *o, enum optio
                      sections[o->section].word, o->name);
 }
 
+static bool is_native(const char *address)
+{
+    return str_starts(address, "tcp://") || str_starts(address, "ipc://");
+}
+
 /* Of one list; libnanomsg knows all of them. */
 static void check_native(struct loader *l, const struct loaded *o, enum option_id id)
 {
     const struct conf_strings *list = strings_of(o, id);
     for (size_t i = 0; i < list->count && !is_refused(o, id); i++)
-        if (!str_starts(list->at[i], "tcp://") && !str_starts(list->at[i], "ipc://"))
+        if (!is_native(list->at[i]))
             report_error(&l->report, item_place(o, id, i),
                          "\"transport: native\" knows tcp and ipc; this address needs nanomsg or auto");
 }
@@ -153,10 +158,28 @@ static void check_batch(struct loader *l, const struct loaded *o)
                      "\"topics\" does not go with batch framing: a frame begins with no topic");
 }
 
+/* Several threads share who is accepted; who was dialled would come to each of them. */
+static void check_threads(struct loader *l, const struct loaded *o)
+{
+    const struct conf_producer *p = o->object;
+    if (p->threads == 1 || is_refused(o, OPTION_PRODUCER_threads))
+        return;
+    struct place place = value_place(o, OPTION_PRODUCER_threads);
+    if (p->connect.count > 0)
+        report_error(&l->report, place, "\"threads\" does not go with \"connect\"");
+    if (p->transport == TRANSPORT_NANOMSG)
+        report_error(&l->report, place, "\"threads\" does not go with \"transport: nanomsg\"");
+    for (size_t i = 0; i < p->listen.count; i++)
+        if (!is_native(p->listen.at[i]))
+            report_error(&l->report, place,
+                         "\"threads\" does not go with %s, only with tcp and ipc", p->listen.at[i]);
+}
+
 static void check_producer(struct loader *l, const struct loaded *o)
 {
     const struct conf_producer *p = o->object;
     check_choice(l, o);
+    check_threads(l, o);
     if (p->pattern == PATTERN_LINES && p->path == NULL && !is_refused(o, OPTION_PRODUCER_path))
         report_error(&l->report, o->place, "producer \"%.80s\" has no \"path\", which lines needs",
                      o->name);
@@ -189,11 +212,12 @@ static size_t count_feeders(const struct conf *conf, const char *queue)
 {
     size_t n = 0;
     for (size_t i = 0; i < conf->producers_count; i++)
-        n += conf->producers[i].queue != NULL && str_equal(conf->producers[i].queue, queue);
+        if (conf->producers[i].queue != NULL && str_equal(conf->producers[i].queue, queue))
+            n += conf->producers[i].threads;
     return n;
 }
 
-/* A consumer without threads lives on its producer's loop. */
+/* A consumer without threads lives on its producer's loop, of which there must be one. */
 static void check_guest(struct loader *l, const struct loaded *o)
 {
     const struct conf_consumer *c = o->object;
@@ -201,9 +225,10 @@ static void check_guest(struct loader *l, const struct loaded *o)
         return;
     size_t feeders = count_feeders(l->conf, c->queue);
     if (feeders != 1)
-        report_error(&l->report, value_place(o, OPTION_CONSUMER_threads),
-                     "\"threads: 0\" needs a queue that one producer feeds; \"%.80s\" has %zu",
-                     c->queue, feeders);
+        report_error(
+            &l->report, value_place(o, OPTION_CONSUMER_threads),
+            "\"threads: 0\" needs a queue that one producer feeds, by one thread; \"%.80s\" has %zu",
+            c->queue, feeders);
 }
 
 static void check_consumer(struct loader *l, const struct loaded *o)

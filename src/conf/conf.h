@@ -65,7 +65,7 @@ struct conf_producer {
     enum conf_framing framing;
     enum conf_reply reply;
     char *path;
-    uint64_t line_max, message_max, receive_buffer, reply_bytes_max;
+    uint64_t threads, line_max, message_max, receive_buffer, reply_bytes_max;
     unsigned ipc_mode;
     span_t linger;
     enum conf_transport transport;

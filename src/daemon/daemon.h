@@ -30,12 +30,13 @@ enum daemon_state {
     DAEMON_STATES
 };
 
-/* Everything that runs; the arrays are parallel to those of the configuration, but for consumers, which has one
- * element per thread. */
+/* Everything that runs; the arrays are parallel to those of the configuration, but for producers and consumers, which have
+ * one element per thread. */
 struct graph {
     struct jobq **queues;
     bool *queues_closed;
     struct producer **producers;
+    size_t producers_count;
     struct publisher **publishers;
     bool *producers_closed, *publishers_closed;
     struct consumer **consumers;

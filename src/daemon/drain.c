@@ -71,10 +71,11 @@ static bool publishes_to(const struct conf_consumer *c, const char *publisher)
 /* Nothing comes into the queue any more. */
 static bool feeders_finished(const struct daemon *d, const char *queue)
 {
-    for (size_t i = 0; i < d->conf->producers_count; i++)
-        if (strcmp(d->conf->producers[i].queue, queue) == 0 &&
-            !producer_part(d->graph.producers[i])->finished)
+    for (size_t i = 0; i < d->graph.producers_count; i++) {
+        struct producer *p = d->graph.producers[i];
+        if (strcmp(producer_conf(p)->queue, queue) == 0 && !producer_part(p)->finished)
             return false;
+    }
     return consumers_ended(d, buries_in, queue);
 }
 
@@ -103,10 +104,10 @@ static void close_publishers(struct daemon *d)
 
 static void close_producers(struct daemon *d)
 {
-    for (size_t i = 0; i < d->conf->producers_count; i++) {
+    for (size_t i = 0; i < d->graph.producers_count; i++) {
         struct part *p = producer_part(d->graph.producers[i]);
         if (d->graph.producers_closed[i] || !p->finished ||
-            !consumers_ended(d, takes_from, d->conf->producers[i].queue))
+            !consumers_ended(d, takes_from, producer_conf(d->graph.producers[i])->queue))
             continue;
         d->graph.producers_closed[i] = true;
         part_order(p, PART_CLOSE);
@@ -144,8 +145,8 @@ static void and_finished(struct part *part, void *arg)
 /* Every source has come to its own end, as files do: then the work is done. */
 static void drain_if_dry(struct daemon *d)
 {
-    bool all = d->conf->producers_count > 0;
-    for (size_t i = 0; i < d->conf->producers_count; i++)
+    bool all = d->graph.producers_count > 0;
+    for (size_t i = 0; i < d->graph.producers_count; i++)
         and_finished(producer_part(d->graph.producers[i]), &all);
     if (all)
         daemon_drain(d, "every producer has come to its end");
@@ -200,7 +201,7 @@ void daemon_drain(struct daemon *d, const char *why)
         log_error("penstockd", "no time limit for the drain: %s", pen_strerror(r));
     for (size_t i = 0; i < d->conf->queues_count; i++)
         jobq_resume(d->graph.queues[i]); /* A full one that is paused would keep its producers. */
-    for (size_t i = 0; i < d->conf->producers_count; i++)
+    for (size_t i = 0; i < d->graph.producers_count; i++)
         finish_producer(producer_part(d->graph.producers[i]));
     advance(d);
 }
@@ -287,7 +288,7 @@ static struct unsent count_unsent(const struct daemon *d)
         publisher_stats(d->graph.publishers[i], &s);
         add_unsent(&sum, s.outlet.lost, &s.endpoint);
     }
-    for (size_t i = 0; i < d->conf->producers_count; i++) {
+    for (size_t i = 0; i < d->graph.producers_count; i++) {
         struct producer_stats s;
         producer_stats(d->graph.producers[i], &s);
         add_unsent(&sum, s.replies_lost, &s.endpoint);

@@ -65,30 +65,44 @@ static int build_publishers(struct daemon *d)
     return 0;
 }
 
+/* Thread `index` of an entry, whose other threads are in others: the first deals connections out to them. */
+static int build_producer(struct daemon *d, const struct conf_producer *c, unsigned index,
+                          struct producer **others, struct producer **ret_producer)
+{
+    struct producer_options options = { .conf = c,
+                                        .queue = graph_queue(d, c->queue),
+                                        .index = index,
+                                        .helpers = others,
+                                        .helpers_count = index == 0 ? c->threads - 1 : 0,
+                                        .part = part_options(d, "producer", c->name) };
+    char text[LIMIT_ERROR_TEXT_BYTES];
+    int r = producer_new(&options, text, sizeof text, ret_producer);
+    if (r < 0)
+        log_failure("producer", c->name, r, text);
+    return r;
+}
+
 static int build_producers(struct daemon *d)
 {
-    for (size_t i = 0; i < d->conf->producers_count; i++) {
+    struct producer **at = d->graph.producers;
+    int r = 0;
+    for (size_t i = 0; i < d->conf->producers_count && r == 0; i++) {
         const struct conf_producer *c = &d->conf->producers[i];
-        struct producer_options options = { .conf = c,
-                                            .queue = graph_queue(d, c->queue),
-                                            .part = part_options(d, "producer", c->name) };
-        char text[LIMIT_ERROR_TEXT_BYTES];
-        int r = producer_new(&options, text, sizeof text, &d->graph.producers[i]);
-        if (r < 0) {
-            log_failure("producer", c->name, r, text);
-            return r;
-        }
+        for (unsigned t = (unsigned)c->threads; t > 0 && r == 0;
+             t--) /* The first one needs the others. */
+            r = build_producer(d, c, t - 1, at + 1, &at[t - 1]);
+        at += c->threads;
     }
-    return 0;
+    return r;
 }
 
 /* The outlets of all producers that feed a queue and want its results; ret_outlets has room for all producers. */
 static size_t answers_of(const struct daemon *d, const char *queue, struct outlet **ret_outlets)
 {
     size_t n = 0;
-    for (size_t i = 0; i < d->conf->producers_count; i++) {
+    for (size_t i = 0; i < d->graph.producers_count; i++) {
         struct outlet *o = producer_replies(d->graph.producers[i]);
-        if (o != NULL && strcmp(d->conf->producers[i].queue, queue) == 0)
+        if (o != NULL && strcmp(producer_conf(d->graph.producers[i])->queue, queue) == 0)
             ret_outlets[n++] = o;
     }
     return n;
@@ -105,8 +119,8 @@ static struct outlet *publisher_named(const struct daemon *d, const char *name)
 /* The producer that feeds a queue alone, as the configuration's check made sure. */
 static struct part *feeder_of(const struct daemon *d, const char *queue)
 {
-    for (size_t i = 0; i < d->conf->producers_count; i++)
-        if (strcmp(d->conf->producers[i].queue, queue) == 0)
+    for (size_t i = 0; i < d->graph.producers_count; i++)
+        if (strcmp(producer_conf(d->graph.producers[i])->queue, queue) == 0)
             return producer_part(d->graph.producers[i]);
     return NULL;
 }
@@ -145,7 +159,7 @@ static int build_consumer(struct daemon *d, const struct conf_consumer *c, struc
 
 static int build_consumers(struct daemon *d)
 {
-    struct outlet **answers = calloc(d->conf->producers_count + 1, sizeof *answers);
+    struct outlet **answers = calloc(d->graph.producers_count + 1, sizeof *answers);
     int r = answers != NULL ? 0 : PEN_ENOMEM;
     for (size_t i = 0; i < d->conf->consumers_count && r == 0; i++) {
         const struct conf_consumer *c = &d->conf->consumers[i];
@@ -163,14 +177,23 @@ static size_t count_threads(const struct conf *c)
     return n;
 }
 
+static size_t count_producers(const struct conf *c)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < c->producers_count; i++)
+        n += c->producers[i].threads;
+    return n;
+}
+
 static int make_arrays(struct daemon *d)
 {
     struct graph *g = &d->graph;
     const struct conf *c = d->conf;
     g->queues = calloc(c->queues_count + 1, sizeof *g->queues);
     g->queues_closed = calloc(c->queues_count + 1, sizeof *g->queues_closed);
-    g->producers = calloc(c->producers_count + 1, sizeof *g->producers);
-    g->producers_closed = calloc(c->producers_count + 1, sizeof *g->producers_closed);
+    g->producers_count = count_producers(c);
+    g->producers = calloc(g->producers_count + 1, sizeof *g->producers);
+    g->producers_closed = calloc(g->producers_count + 1, sizeof *g->producers_closed);
     g->publishers = calloc(c->publishers_count + 1, sizeof *g->publishers);
     g->publishers_closed = calloc(c->publishers_count + 1, sizeof *g->publishers_closed);
     g->consumers = calloc(count_threads(c) + 1, sizeof *g->consumers);
@@ -204,7 +227,7 @@ int graph_start(struct daemon *d)
         r = publisher_start(g->publishers[i]);
     for (size_t i = 0; i < g->consumers_count && r == 0; i++)
         r = consumer_start(g->consumers[i]);
-    for (size_t i = 0; i < d->conf->producers_count && r == 0; i++)
+    for (size_t i = 0; i < g->producers_count && r == 0; i++)
         r = producer_start(g->producers[i]);
     if (r < 0)
         log_error("penstockd", "a thread could not be started: %s", pen_strerror(r));
@@ -225,7 +248,7 @@ void graph_free(struct daemon *d)
     graph_each_part(g, d->conf, join_part, NULL);
     for (size_t i = 0; i < g->consumers_count; i++)
         consumer_free(&g->consumers[i]);
-    for (size_t i = 0; i < d->conf->producers_count; i++)
+    for (size_t i = 0; i < g->producers_count; i++)
         producer_free(&g->producers[i]);
     for (size_t i = 0; i < d->conf->publishers_count; i++)
         publisher_free(&g->publishers[i]);
@@ -244,7 +267,7 @@ void graph_free(struct daemon *d)
 void graph_each_part(struct graph *g, const struct conf *conf,
                      void (*fn)(struct part *part, void *arg), void *arg)
 {
-    for (size_t i = 0; i < conf->producers_count; i++)
+    for (size_t i = 0; i < g->producers_count; i++)
         if (g->producers[i] != NULL)
             fn(producer_part(g->producers[i]), arg);
     for (size_t i = 0; i < g->consumers_count; i++)
@@ -265,7 +288,7 @@ struct jobq *graph_queue(const struct daemon *d, const char *name)
 struct totals graph_totals(const struct daemon *d)
 {
     struct totals t = { .at = pen_now() };
-    for (size_t i = 0; i < d->conf->producers_count; i++) {
+    for (size_t i = 0; i < d->graph.producers_count; i++) {
         struct producer_stats s;
         producer_stats(d->graph.producers[i], &s);
         t.in += s.accepted;

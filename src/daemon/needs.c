@@ -26,7 +26,8 @@ static uint64_t needed(const struct conf *c)
 {
     uint64_t n = FIXED;
     for (size_t i = 0; i < c->producers_count; i++)
-        n += PER_LOOP + of_socket(&c->producers[i].listen, &c->producers[i].connect);
+        n += c->producers[i].threads * PER_LOOP +
+             of_socket(&c->producers[i].listen, &c->producers[i].connect);
     for (size_t i = 0; i < c->publishers_count; i++)
         n += PER_LOOP + of_socket(&c->publishers[i].listen, &c->publishers[i].connect);
     for (size_t i = 0; i < c->consumers_count; i++) {

@@ -28,17 +28,15 @@ void status_sample(struct daemon *d)
     d->sample = now;
 }
 
-static json_t *slow_json(const struct endpoint_slow_peer *peers, size_t n)
+/* They join the list. */
+static int add_slow(json_t *list, const struct endpoint_slow_peer *peers, size_t n)
 {
-    json_t *list = json_array();
+    int r = 0;
     for (size_t i = 0; i < n; i++)
-        if (json_array_append_new(list,
-                                  json_pack("{s:s, s:I, s:b}", "peer", peers[i].name, "dropped",
-                                            INT(peers[i].dropped), "here", peers[i].here)) < 0) {
-            json_decref(list);
-            return NULL;
-        }
-    return list;
+        r |= json_array_append_new(list,
+                                   json_pack("{s:s, s:I, s:b}", "peer", peers[i].name, "dropped",
+                                             INT(peers[i].dropped), "here", peers[i].here));
+    return r;
 }
 
 /* What the native transport counts about those who came; slow moves in. */
@@ -54,20 +52,45 @@ static json_t *peers_json(const struct endpoint_stats *e, json_t *slow)
                      INT(e->dropped_gone), "slow", slow);
 }
 
-static json_t *producer_json(const struct producer *p)
+/* All threads of an entry together. */
+static json_t *producer_sum(const struct daemon *d, const struct conf_producer *c,
+                            struct producer_stats *ret_sum)
+{
+    json_t *slow = json_array();
+    struct endpoint_slow_peer peers[ENDPOINT_SLOW_PEERS];
+    int r = 0;
+    *ret_sum = (struct producer_stats){ 0 };
+    for (size_t i = 0; i < d->graph.producers_count; i++) {
+        const struct producer *p = d->graph.producers[i];
+        struct producer_stats s;
+        if (producer_conf(p) != c)
+            continue;
+        producer_stats(p, &s);
+        ret_sum->accepted += s.accepted;
+        ret_sum->refused += s.refused;
+        ret_sum->malformed += s.malformed;
+        ret_sum->replies_lost += s.replies_lost;
+        ret_sum->paused |= s.paused;
+        endpoint_stats_add(&ret_sum->endpoint, &s.endpoint);
+        r |= add_slow(slow, peers, producer_slow_peers(p, peers));
+    }
+    if (r == 0)
+        return slow;
+    json_decref(slow);
+    return NULL;
+}
+
+static json_t *producer_json(const struct daemon *d, const struct conf_producer *c)
 {
     struct producer_stats s;
-    struct endpoint_slow_peer slow[ENDPOINT_SLOW_PEERS];
-    producer_stats(p, &s);
-    size_t slow_count = producer_slow_peers(p, slow);
-    const struct conf_producer *c = producer_conf(p);
-    return json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:o}", "name",
+    json_t *slow = producer_sum(d, c, &s);
+    return json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:I, s:o}", "name",
                      c->name, "pattern", conf_pattern_word(c->pattern), "queue", c->queue, "in",
                      INT(s.accepted), "bytes_in", INT(s.endpoint.bytes_in), "refused",
                      INT(s.refused), "malformed", INT(s.malformed + s.endpoint.malformed),
                      "too_big", INT(s.endpoint.too_big), "replies_lost", INT(s.replies_lost),
-                     "peers", INT(s.endpoint.peers), "paused", s.paused, "connections",
-                     peers_json(&s.endpoint, slow_json(slow, slow_count)));
+                     "peers", INT(s.endpoint.peers), "paused", s.paused, "threads", INT(c->threads),
+                     "connections", peers_json(&s.endpoint, slow));
 }
 
 static json_t *thread_json(const struct consumer *c)
@@ -106,7 +129,11 @@ static json_t *publisher_json(const struct publisher *p)
     struct publisher_stats s;
     struct endpoint_slow_peer slow[ENDPOINT_SLOW_PEERS];
     publisher_stats(p, &s);
-    size_t slow_count = publisher_slow_peers(p, slow);
+    json_t *list = json_array();
+    if (add_slow(list, slow, publisher_slow_peers(p, slow)) != 0) {
+        json_decref(list);
+        return NULL;
+    }
     const struct conf_publisher *c = publisher_conf(p);
     return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "name", c->name, "pattern",
                      conf_pattern_word(c->pattern), "out", INT(s.outlet.sent), "bytes_out",
@@ -114,8 +141,7 @@ static json_t *publisher_json(const struct publisher *p)
                      "lost", INT(s.outlet.lost), "dropped",
                      INT(s.endpoint.dropped_no_peer + s.endpoint.dropped_error +
                          s.endpoint.dropped_slow + s.endpoint.dropped_gone),
-                     "peers", INT(s.endpoint.peers), "connections",
-                     peers_json(&s.endpoint, slow_json(slow, slow_count)));
+                     "peers", INT(s.endpoint.peers), "connections", peers_json(&s.endpoint, list));
 }
 
 static json_t *queue_json(const struct conf_queue *c, struct jobq *q)
@@ -168,7 +194,7 @@ static json_t *parts_json(const struct daemon *d)
     json_t *producers = json_array(), *consumers = json_array(), *publishers = json_array();
     int r = 0;
     for (size_t i = 0; i < d->conf->producers_count; i++)
-        r |= json_array_append_new(producers, producer_json(d->graph.producers[i]));
+        r |= json_array_append_new(producers, producer_json(d, &d->conf->producers[i]));
     for (size_t i = 0; i < d->conf->consumers_count; i++)
         r |= json_array_append_new(consumers, consumer_json(d, &d->conf->consumers[i]));
     for (size_t i = 0; i < d->conf->publishers_count; i++)

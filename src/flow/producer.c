@@ -26,6 +26,7 @@ enum { LOG_BURST = 10 }; /* lines a second */
 struct producer {
     /* fixed after init */
     struct part part;
+    char name[LIMIT_NAME_BYTES + 8]; /* "intake", "intake/1" */
     const struct conf_producer *conf;
     struct unpack_options unpacking;
     struct outlet *replies; /* NULL unless reply: result */
@@ -430,9 +431,21 @@ static void start_reading(struct pen_loop *loop, void *arg, int status)
 
 /* ---- making and freeing ---- */
 
-static int open_endpoint(struct producer *p, char *text, size_t size)
+/* Connections of one thread: together they are as many as the configuration says. */
+static size_t connections_of_one(const struct conf_producer *c)
+{
+    return (c->connections_max + c->threads - 1) / c->threads;
+}
+
+static int open_endpoint(struct producer *p, const struct producer_options *o, char *text,
+                         size_t size)
 {
     const struct conf_producer *c = p->conf;
+    struct endpoint *helpers[LIMIT_THREADS_PER_PRODUCER];
+    bool helps = o->index > 0;
+    check(o->helpers_count < LIMIT_THREADS_PER_PRODUCER);
+    for (size_t i = 0; i < o->helpers_count; i++)
+        helpers[i] = o->helpers[i]->endpoint;
     bool lines = c->pattern == PATTERN_LINES;
     static const struct endpoint_events events = { .on_frames = on_frames,
                                                    .on_room = on_room,
@@ -444,8 +457,8 @@ static int open_endpoint(struct producer *p, char *text, size_t size)
         .arg = p,
         .name = p->part.subject,
         .pattern = sp_pattern_of(c->pattern),
-        .listen = c->listen.at,
-        .connect = c->connect.at,
+        .listen = helps ? NULL : c->listen.at,
+        .connect = helps ? NULL : c->connect.at,
         .topics = c->topics.at,
         .path = c->path,
         .message_max = lines ? c->line_max : c->message_max,
@@ -454,7 +467,7 @@ static int open_endpoint(struct producer *p, char *text, size_t size)
         .ipc_mode = c->ipc_mode,
         .linger = c->linger,
         .transport = c->transport,
-        .connections_max = c->connections_max,
+        .connections_max = connections_of_one(c),
         .peer_messages_max = c->peer_messages_max,
         .peer_bytes_max = c->peer_bytes_max,
         .out_bytes_max = c->out_bytes_max,
@@ -463,6 +476,9 @@ static int open_endpoint(struct producer *p, char *text, size_t size)
         .idle = c->idle_timeout,
         .allow_uid = c->allow_uid.at,
         .allow_gid = c->allow_gid.at,
+        .helpers = helpers,
+        .helpers_count = o->helpers_count,
+        .helps = helps,
     };
     return endpoint_open(&options, text, size, &p->endpoint);
 }
@@ -479,6 +495,15 @@ static int open_replies(struct producer *p)
     return outlet_new(&options, p->part.loop, &p->replies);
 }
 
+static const char *name_of_thread(struct producer *p, unsigned index)
+{
+    if (p->conf->threads == 1)
+        (void)snprintf(p->name, sizeof p->name, "%s", p->conf->name);
+    else
+        (void)snprintf(p->name, sizeof p->name, "%s/%u", p->conf->name, index);
+    return p->name;
+}
+
 int producer_new(const struct producer_options *options, char *text, size_t size,
                  struct producer **ret_producer)
 {
@@ -488,6 +513,7 @@ int producer_new(const struct producer_options *options, char *text, size_t size
     p->conf = options->conf;
     struct part_options part = options->part;
     part.on_order = on_order;
+    part.name = name_of_thread(p, options->index);
     struct jobq_putter_options putter = { .on_room = on_queue_room, .arg = p };
     int r = part_init(&p->part, &part);
     if (r == 0)
@@ -499,7 +525,7 @@ int producer_new(const struct producer_options *options, char *text, size_t size
         r = jobq_attach_putter(options->queue, p->part.loop, &putter, &p->putter);
     text[0] = '\0';
     if (r == 0)
-        r = open_endpoint(p, text, size);
+        r = open_endpoint(p, options, text, size);
     if (r == 0 && p->replies != NULL)
         outlet_set_endpoint(p->replies, p->endpoint);
     if (r < 0) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A producer: one endpoint on one loop that feeds one job queue. A full queue stops its reading, so that its peers' sends
+ * A producer: one endpoint on one loop that feeds one job queue. With `threads` there are several for one entry of the
+ * configuration: the first has the addresses, and deals connections out to the others, its helpers. A full queue stops its reading, so that its peers' sends
  * block; or the queue's policy refuses and drops, and then the requester is told and the drop is counted.
  */
 #ifndef FLOW_PRODUCER_H
@@ -17,6 +18,9 @@ struct producer;
 struct producer_options {
     const struct conf_producer *conf;
     struct jobq *queue;
+    unsigned index; /* of the thread, from 0 */
+    struct producer *const *helpers; /* of the first: the others; borrowed for the call, joined before one is freed */
+    size_t helpers_count;
     struct part_options part; /* on_order is the producer's own */
 };
 int producer_new(const struct producer_options *options, char *text, size_t size,

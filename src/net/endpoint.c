@@ -366,6 +366,15 @@ void endpoint_stats(const struct endpoint *ep, struct endpoint_stats *ret_stats)
     *ret_stats = s;
 }
 
+void endpoint_stats_add(struct endpoint_stats *sum, const struct endpoint_stats *more)
+{
+    uint64_t *to = (uint64_t *)sum;
+    const uint64_t *from = (const uint64_t *)more;
+    _Static_assert(sizeof *sum % sizeof *to == 0, "nothing but counters");
+    for (size_t i = 0; i < sizeof *sum / sizeof *to; i++)
+        to[i] += from[i];
+}
+
 size_t endpoint_slow_peers(const struct endpoint *ep,
                            struct endpoint_slow_peer ret_peers[ENDPOINT_SLOW_PEERS])
 {

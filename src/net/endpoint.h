@@ -96,6 +96,12 @@ struct endpoint_options {
     /* Numbers of users and groups; each list ends with NULL. Of who comes over ipc, its user must be in the
      * one or a group of its in the other. Both NULL: anybody. */
     char *const *allow_uid, *const *allow_gid;
+    /* Several loops on one address. Who is accepted goes to the helpers and to this endpoint in turn. Helpers are
+     * endpoints of the native transport on loops of their own, opened with `helps` and without an address; they are freed
+     * after this endpoint's loop has ended. */
+    struct endpoint *const *helpers;
+    size_t helpers_count; /* below LIMIT_THREADS_PER_PRODUCER */
+    bool helps;
 };
 
 struct endpoint_stats {
@@ -168,6 +174,7 @@ void endpoint_free(struct endpoint **endpoint);
 uint32_t endpoint_route_peer(const struct route *route) ANY_THREAD;
 
 void endpoint_stats(const struct endpoint *endpoint, struct endpoint_stats *ret_stats) ANY_THREAD;
+void endpoint_stats_add(struct endpoint_stats *sum, const struct endpoint_stats *more);
 /* Peers that have lost messages, at most ENDPOINT_SLOW_PEERS: when there are more, those that are gone are
  * forgotten first. How many were written to ret_peers. */
 size_t endpoint_slow_peers(const struct endpoint *endpoint,

@@ -628,6 +628,16 @@ static void set_options(struct sp_endpoint *s, const struct endpoint_options *o)
     s->random = (uint64_t)pen_loop_now(o->loop).ns ^ (uint64_t)(uintptr_t)s;
 }
 
+static void set_helpers(struct sp_endpoint *s, const struct endpoint_options *o)
+{
+    check(o->helpers_count < LIMIT_THREADS_PER_PRODUCER);
+    for (size_t i = 0; i < o->helpers_count; i++) {
+        check(o->helpers[i]->kind == s->base.kind);
+        s->helpers[i] = sp_of(o->helpers[i]);
+    }
+    s->helpers_count = o->helpers_count;
+}
+
 static int copy_topics(struct sp_endpoint *s, char *const *topics)
 {
     size_t n = 0;
@@ -660,6 +670,7 @@ static struct sp_endpoint *sp_new(const struct endpoint_options *options)
     lock_init(&s->slow_lock, LOCK_ENDPOINT);
     s->orphans.total = &s->out_bytes;
     set_options(s, options);
+    set_helpers(s, options);
     if (copy_topics(s, options->topics) < 0) {
         sp_free(&s->base);
         return NULL;
@@ -678,7 +689,7 @@ static size_t count_of(char *const *addresses)
 static int attach(struct sp_endpoint *s, const struct endpoint_options *o, char *text, size_t size)
 {
     size_t n = count_of(o->listen) + count_of(o->connect);
-    if (n == 0) {
+    if (n == 0 && !o->helps) {
         snprintf(text, size, "no address to listen on or to connect to");
         return PEN_EADDRESS;
     }

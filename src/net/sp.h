@@ -145,11 +145,14 @@ struct sp_endpoint {
     span_t handshake, linger, idle;
     struct sp_ids uids, gids; /* who may come over ipc; both empty: anybody */
     char **topics;            /* SP_SUB; ends with NULL; NULL: everything */
+    struct sp_endpoint *helpers[LIMIT_THREADS_PER_PRODUCER]; /* who takes connections too */
+    size_t helpers_count;
 
     /* owner: loop */
     struct sp_listener listeners[LIMIT_ADDRESSES_PER_ENDPOINT];
     struct sp_dialer dialers[LIMIT_ADDRESSES_PER_ENDPOINT];
     size_t listeners_count, dialers_count;
+    size_t accept_turn;            /* of helpers; helpers_count: ours */
     struct pen_timer accept_timer; /* armed: no descriptors were left, nobody is accepted */
     struct list peers, talks, ready, roomy, dirty;
     struct list gone; /* peers that have ended, whose end the front wants to know */

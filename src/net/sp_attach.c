@@ -6,6 +6,9 @@
  * own is given back or for a while: the backlog keeps those who wait, and the loop its time for
  * those who are there. A peer above the bound is closed before it is told anything.
  *
+ * With helpers, one accepts and all take turns: a connection is posted to the loop that is to have it. So ipc
+ * can be shared like tcp, and few connections spread evenly; SO_REUSEPORT does neither.
+ *
  * A socket file is replaced when nobody listens on it any more, has its mode before anybody can connect, and
  * is removed at the end when it is still ours. What is no socket is never touched.
  *
@@ -262,26 +265,73 @@ static bool is_passing(int error)
     return error == EINTR || error == ECONNABORTED || error == EPROTO || error == EPERM;
 }
 
-static void welcome(struct sp_listener *l, int fd)
+static void welcome(struct sp_endpoint *s, int fd, enum sp_carrier carrier)
 {
-    struct sp_endpoint *s = l->owner;
     struct sp_peer *p;
+    if (s->stopped) { /* It was on its way to us meanwhile. */
+        close(fd);
+        return;
+    }
     if (s->accepted_count >= s->connections_max) {
         close(fd);
         count_add(&s->refused, 1);
         sp_complain(s, "a connection was refused: %zu are there", s->accepted_count);
         return;
     }
-    if (l->carrier == SP_CARRIER_IPC && !sp_guard_admits(s, fd)) {
+    if (carrier == SP_CARRIER_IPC && !sp_guard_admits(s, fd)) {
         close(fd);
         return;
     }
-    set_up_connection(s, fd, l->carrier);
-    if (sp_peer_new(s, fd, NULL, l->carrier, &p) < 0) {
+    set_up_connection(s, fd, carrier);
+    if (sp_peer_new(s, fd, NULL, carrier, &p) < 0) {
         count_add(&s->accept_errors, 1);
         return;
     }
     name_peer(p);
+}
+
+/* A connection on its way to a helper's loop. */
+struct handed {
+    struct sp_endpoint *to;
+    int fd;
+    enum sp_carrier carrier;
+};
+
+static void take_handed(struct pen_loop *loop, void *arg, int status)
+{
+    struct handed *h = arg;
+    if (status < 0) { /* The loop is being freed, the endpoint may be gone. */
+        close(h->fd);
+    } else {
+        loop_assert_here(loop);
+        welcome(h->to, h->fd, h->carrier);
+    }
+    free(h);
+}
+
+static void hand_over(struct sp_endpoint *s, struct sp_endpoint *to, int fd, enum sp_carrier carrier)
+{
+    struct handed *h = malloc(sizeof *h);
+    if (h != NULL) {
+        *h = (struct handed){ to, fd, carrier };
+        if (pen_loop_call_soon_threadsafe(to->base.loop, take_handed, h) == 0)
+            return;
+    }
+    free(h);
+    close(fd);
+    count_add(&s->accept_errors, 1);
+}
+
+/* To whose turn it is. */
+static void place(struct sp_listener *l, int fd)
+{
+    struct sp_endpoint *s = l->owner;
+    size_t turn = s->accept_turn;
+    s->accept_turn = turn == s->helpers_count ? 0 : turn + 1;
+    if (turn == s->helpers_count)
+        welcome(s, fd, l->carrier);
+    else
+        hand_over(s, s->helpers[turn], fd, l->carrier);
 }
 
 static void on_connection(struct io *io, unsigned ready, void *arg)
@@ -291,7 +341,7 @@ static void on_connection(struct io *io, unsigned ready, void *arg)
     for (int i = 0; i < ACCEPT_BATCH; i++) {
         int fd = accept4(io->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
-            welcome(l, fd);
+            place(l, fd);
         } else if (!is_passing(errno)) {
             if (errno != EAGAIN)
                 accept_failed(l->owner, errno);

@@ -531,6 +531,83 @@ START_TEST(hops_at_the_limit_and_one_beyond)
 }
 END_TEST
 
+/* ---- several loops on one address ---- */
+
+static size_t helped_frames;
+
+static size_t on_helped_frames(struct endpoint *endpoint, struct frame *frames, size_t n, void *arg)
+{
+    (void)endpoint;
+    (void)arg;
+    for (size_t i = 0; i < n; i++)
+        slice_release(&frames[i].body);
+    helped_frames += n;
+    return n;
+}
+
+static struct endpoint *helper_new(void)
+{
+    static const struct endpoint_events events = { .on_frames = on_helped_frames };
+    struct endpoint_options options = options_for(SP_PULL);
+    struct endpoint *helper;
+    options.events = &events;
+    options.listen = NULL;
+    options.helps = true;
+    int r = endpoint_open(&options, fixture.text, sizeof fixture.text, &helper);
+    ck_assert_msg(r == 0, "%s: %s", pen_errname(r), fixture.text);
+    endpoint_resume(helper);
+    return helper;
+}
+
+static uint64_t peers_of(const struct endpoint *endpoint)
+{
+    struct endpoint_stats s;
+    endpoint_stats(endpoint, &s);
+    return s.peers;
+}
+
+/* Each has its part of the connections, one by one, and serves them. */
+START_TEST(helpers_take_turns)
+{
+    enum { HELPERS = 3, EACH = 5, CLIENTS = (HELPERS + 1) * EACH };
+    struct endpoint *helpers[HELPERS];
+    int fds[CLIENTS];
+    make_address(_i == 1);
+    struct endpoint_options options = options_for(SP_PULL);
+    for (int i = 0; i < HELPERS; i++)
+        helpers[i] = helper_new();
+    options.helpers = helpers;
+    options.helpers_count = HELPERS;
+    fixture_open(&options);
+    endpoint_resume(fixture.endpoint);
+    for (int i = 0; i < CLIENTS; i++) {
+        fds[i] = greeted(SP_PROTOCOL_PUSH);
+        say_message(fds[i], "hello");
+    }
+    run_until(helped_frames == HELPERS * EACH);
+    fixture_run_until_frames(EACH);
+    ck_assert_uint_eq(fixture_stats().peers, EACH);
+    for (int i = 0; i < HELPERS; i++)
+        ck_assert_uint_eq(peers_of(helpers[i]), EACH);
+    for (int i = 0; i < CLIENTS; i++)
+        close(fds[i]);
+    /* One that has ended is given nobody more, and keeps nobody. */
+    endpoint_close(helpers[0], true);
+    turn();
+    for (int i = 0; i <= HELPERS; i++) {
+        fds[i] = connected();
+        say_hello(fds[i], SP_PROTOCOL_PUSH);
+    }
+    is_closed_unanswered(fds[0]);
+    run_until(fixture_stats().peers == 1 && peers_of(helpers[1]) == 1 && peers_of(helpers[2]) == 1);
+    for (int i = 1; i <= HELPERS; i++)
+        close(fds[i]);
+    fixture_close(true);
+    for (int i = 0; i < HELPERS; i++)
+        endpoint_free(&helpers[i]);
+}
+END_TEST
+
 /* ---- dialling ---- */
 
 /* A server that greets and resets: libnanomsg would never come back; we do. */
@@ -665,6 +742,7 @@ static void add_delivery(Suite *suite)
     tcase_add_loop_test(t, a_peer_that_has_gone_is_told_after_its_last_request, 0, 2);
     tcase_add_loop_test(t, strangers_do_not_go_and_a_close_tells_nobody, 0, 2);
     tcase_add_loop_test(t, hops_at_the_limit_and_one_beyond, 0, 2);
+    tcase_add_loop_test(t, helpers_take_turns, 0, 2);
     t = case_new(suite, "ends");
     tcase_add_test(t, dials_again_after_reset);
     tcase_add_loop_test(t, native_refuses_other_transports, 0, 2);
