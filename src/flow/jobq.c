@@ -35,6 +35,14 @@ static bool all_finished(const struct jobq *q) LOCKED(&q->lock)
     return broker_is_idle(q->broker) && q->untold == 0;
 }
 
+bool jobq_is_over(const struct jobq *q)
+{
+    const struct broker_ledger *g = broker_ledger(q->broker);
+    bool once = q->options.limits.attempts_max == 1;
+    return broker_is_over(q->broker) ||
+           (once && broker_is_shut(q->broker) && g->ready + g->waiting + g->delayed == 0);
+}
+
 struct wakes {
     struct wake getter, putter;
 };
@@ -53,7 +61,7 @@ static struct wakes pick_wakes(struct jobq *q) LOCKED(&q->lock)
         w.getter = waiters_pick(&q->getters);
     if (waiters_any(&q->putters) && first_has_room(q))
         w.putter = waiters_pick(&q->putters);
-    if (!q->over_told && broker_is_over(q->broker)) {
+    if (!q->over_told && jobq_is_over(q)) {
         q->over_told = true;
         waiters_wake_all(&q->getters);
     }
@@ -177,7 +185,7 @@ int jobq_take(struct jobq *q, struct job *ret_jobs, size_t max, mono_t deadline,
     jobq_enter(q, pen_now());
     while ((n = broker_take(q->broker, &how, ret_jobs, q->now)) <= 0) {
         r = n < 0                       ? n
-            : broker_is_over(q->broker) ? PEN_ESHUTDOWN
+            : jobq_is_over(q)           ? PEN_ESHUTDOWN
             : deadline.ns == PEN_NOW.ns ? PEN_EEMPTY
                                         : wait_in_line(q, &at, deadline);
         if (r < 0)

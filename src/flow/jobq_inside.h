@@ -48,6 +48,9 @@ struct jobq {
 enum { NEED_ITEMS_SHIFT = 48 };
 uint64_t jobq_need(const struct job_put *jobs, size_t n);
 
+/* Shut down, and nothing will be ready any more; where jobs are tried once, those in hand do not count. */
+bool jobq_is_over(const struct jobq *q) LOCKED(&q->lock);
+
 /* The start and the end of every call: take the lock at an instant; decide whom to wake, unlock, and do what must not be
  * done under the lock. */
 void jobq_enter(struct jobq *q, mono_t now) ACQUIRES(&q->lock);

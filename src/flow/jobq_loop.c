@@ -108,7 +108,7 @@ static size_t getter_take(struct jobq_getter *g, struct job *ret_jobs, bool *ret
     if (how.max > 0) {
         n = broker_take(q->broker, &how, ret_jobs, q->now);
         check(n >= 0); /* Without a lease nothing is allocated. */
-        *ret_over = n == 0 && broker_is_over(q->broker);
+        *ret_over = n == 0 && jobq_is_over(q);
         g->in_line = n == 0 && !*ret_over;
         if (g->in_line)
             waiters_park(&q->getters, &g->at.waiter, picked); /* First, when it was woken in vain. */
@@ -215,7 +215,7 @@ int jobq_taker_take(struct jobq_taker *t, const struct job_take *how, struct job
     if (t->at.waiter.state == WAITER_PICKED)
         (void)waiters_leave(&q->getters, &t->at.waiter);
     int n = broker_take(q->broker, how, ret_jobs, q->now);
-    if (n == 0 && broker_is_over(q->broker))
+    if (n == 0 && jobq_is_over(q))
         n = PEN_ESHUTDOWN;
     jobq_leave(q);
     return n;

@@ -106,6 +106,7 @@ static int make_with(const struct broker_limits *limits, const struct pen_queue_
     struct jobq_options inside = {
         .name = "jobs", .limits = *limits, .on_dropped = on_dropped, .arg = q
     };
+    inside.limits.attempts_max = 1; /* What is in hand does not come back. */
     q->destroy = options->destroy;
     q->destroy_arg = options->destroy_arg;
     lock_init(&q->lock, LOCK_GRAPH); /* Nothing is held when it is taken. */
