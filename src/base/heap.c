@@ -39,16 +39,26 @@ static void sift_down(struct heap *h, uint32_t i, void *element)
     set(h, i, element);
 }
 
+int heap_reserve(struct heap *h, uint32_t count)
+{
+    if (count <= h->cap)
+        return 0;
+    uint32_t cap = h->cap == 0 ? 16 : h->cap * 2;
+    if (cap < count)
+        cap = count;
+    void **at = reallocarray(h->at, cap, sizeof *at);
+    if (at == NULL)
+        return PEN_ENOMEM;
+    h->at = at;
+    h->cap = cap;
+    return 0;
+}
+
 int heap_insert(struct heap *h, void *element)
 {
-    if (h->count == h->cap) {
-        uint32_t cap = h->cap == 0 ? 16 : h->cap * 2;
-        void **at = reallocarray(h->at, cap, sizeof *at);
-        if (at == NULL)
-            return PEN_ENOMEM;
-        h->at = at;
-        h->cap = cap;
-    }
+    int r = heap_reserve(h, h->count + 1);
+    if (r < 0)
+        return r;
     sift_up(h, h->count++, element);
     return 0;
 }

@@ -21,6 +21,8 @@ struct heap {
     uint32_t *(*index)(void *element); /* where the element keeps its place; HEAP_NOWHERE outside */
 };
 
+/* Make sure that it can hold so many without another allocation. PEN_ENOMEM: unchanged. */
+int heap_reserve(struct heap *h, uint32_t count) MUST_CHECK;
 /* PEN_ENOMEM: unchanged. */
 int heap_insert(struct heap *h, void *element) MUST_CHECK;
 /* The least, or NULL. */

@@ -6,6 +6,7 @@ libpen_la_SOURCES += \
 	%reldir%/count.h \
 	%reldir%/crc32c.c %reldir%/crc32c.h \
 	%reldir%/err.c %reldir%/err.h \
+	%reldir%/hash.c %reldir%/hash.h \
 	%reldir%/heap.c %reldir%/heap.h \
 	%reldir%/histogram.c %reldir%/histogram.h \
 	%reldir%/limits.h \

@@ -14,6 +14,7 @@ int job_ext_new(struct job_ext **ret_ext)
     struct job_ext *ext = calloc(1, sizeof *ext);
     if (ext == NULL)
         return PEN_ENOMEM;
+    ext->expiry.place = HEAP_NOWHERE;
     *ret_ext = ext;
     return 0;
 }

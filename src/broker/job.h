@@ -87,6 +87,7 @@ struct job_ext {
     struct wait expiry;
     struct lane *lane;
     struct twin *twin;
+    bool claimed_expiry, claimed_hold;
 };
 
 /* Zeroed. PEN_ENOMEM. */

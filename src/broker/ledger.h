@@ -25,8 +25,15 @@ struct broker_ledger {
     uint64_t late; /* settles, touches and the like with a lease that was lost */
     uint64_t buried_ever, kicked;
 
-    /* held now; waiting: behind another job of their key, or by its limits */
-    uint64_t ready, waiting, delayed, in_hand, buried, dying;
+    /* how many are in each state now */
+    union {
+        uint64_t in_state[JOB_STATES];
+        struct {
+            uint64_t none;
+            uint64_t ready, waiting, delayed, in_hand, buried, dying;
+            uint64_t dropped_now; /* ended, to be reaped */
+        };
+    };
     uint64_t leased; /* those of in_hand that outside workers have */
     uint64_t bytes;  /* payload bytes held now */
     uint64_t keys;   /* keys that are known now */

@@ -37,7 +37,8 @@ struct broker_limits {
     span_t backoff_cap; /* 0: as the base */
     bool dead_letters; /* what is dying waits for broker_take_dying(); if not, it is dropped as failed */
 
-    /* Once. A dedupe id is known for dedupe_window after its put, the last dedupe_max of them; both 0: never. */
+    /* Once. A dedupe id is known for dedupe_window after its put, the last dedupe_max of them; a window of 0 is none, and
+     * then only what coalesces is found. */
     span_t dedupe_window;
     uint32_t dedupe_max; /* up to DEDUPE_MAX; 0: DEDUPE_MAX */
 };
