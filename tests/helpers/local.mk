@@ -8,3 +8,15 @@ check_PROGRAMS += %reldir%/coproc
 # A libnanomsg client for load.
 check_PROGRAMS += %reldir%/spload
 %canon_reldir%_spload_LDADD = $(LIBNANOMSG_LIBS)
+
+# Clients as others write them, over each library.
+check_PROGRAMS += %reldir%/sp_client_nn
+%canon_reldir%_sp_client_nn_SOURCES = \
+	%reldir%/sp_client.c %reldir%/sp_client.h %reldir%/sp_client_nn.c
+%canon_reldir%_sp_client_nn_LDADD = $(LIBNANOMSG_LIBS)
+if HAVE_NNG
+check_PROGRAMS += %reldir%/sp_client_nng
+endif
+%canon_reldir%_sp_client_nng_SOURCES = \
+	%reldir%/sp_client.c %reldir%/sp_client.h %reldir%/sp_client_nng.c
+%canon_reldir%_sp_client_nng_LDADD = $(NNG_LIBS)
