@@ -27,7 +27,7 @@ static void print_exits(FILE *to)
     }
 }
 
-static void print_command_list(const char *title, uint32_t which, FILE *to)
+static void print_command_list(const char *title, uint64_t which, FILE *to)
 {
     (void)fprintf(to, "\n%s:\n", title);
     for (size_t i = 0; i < commands_count; i++)
@@ -48,6 +48,7 @@ void help_print_all(FILE *to)
                 to);
     print_command_list("Messages", FOR_MESSAGES, to);
     print_command_list("The daemon", FOR_CONTROL, to);
+    print_command_list("Measuring", FOR(BENCH), to);
     print_command_list("Help", FOR(ERRORS) | FOR(HELP), to);
     options_print_help(NULL, to);
     print_exits(to);

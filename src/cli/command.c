@@ -106,6 +106,14 @@ const struct command commands[] = {
       "penstock tasks\n"
       "penstock tasks --json | jq '.loops[] | select(.busy_ms > 1000)'\n",
       cmd_control },
+    { COMMAND_BENCH, "bench", "push|pub|req", 1, 1, "measure how fast messages pass",
+      "Sends messages as push or pub, or asks as req, to a running daemon or anything else that speaks SP, as fast as it "
+      "goes or at --rate; with --pull or --sub it receives the results, sees whether each came once, and tells how "
+      "long they took. At a rate a message that is late counts from when it was due.",
+      "penstock bench push --connect tcp://127.0.0.1:4510 --pull tcp://127.0.0.1:4511 --msgs 1000000\n"
+      "penstock bench push -l 4510 --pull tcp://127.0.0.1:4511 --size 1KiB --baseline device\n"
+      "penstock bench req -l 4512 --clients 4 --rate 10000 --duration 10s --json\n",
+      cmd_bench },
     { COMMAND_ERRORS, "errors", "[NAME|CODE]", 0, 1, "explain the error codes",
       "Lists every error that penstock and its library report, or explains one of them: its cause "
       "and what to do.",

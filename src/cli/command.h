@@ -30,12 +30,14 @@ enum command_id {
     COMMAND_PURGE,
     COMMAND_SHUTDOWN,
     COMMAND_TASKS,
+    /* What measures. */
+    COMMAND_BENCH,
     /* What explains. */
     COMMAND_ERRORS,
     COMMAND_HELP,
 };
 
-#define FOR(name) (UINT32_C(1) << COMMAND_##name)
+#define FOR(name) (UINT64_C(1) << COMMAND_##name)
 #define FOR_SENDERS \
     (FOR(PUSH) | FOR(PUB) | FOR(REQ) | FOR(REP) | FOR(BUS) | FOR(PAIR) | FOR(SURVEYOR) | \
      FOR(RESPONDENT))
@@ -46,7 +48,7 @@ enum command_id {
 #define FOR_CONTROL \
     (FOR(STATUS) | FOR(QUEUES) | FOR(DRAIN) | FOR(PAUSE) | FOR(RESUME) | FOR(PURGE) | \
      FOR(SHUTDOWN) | FOR(TASKS))
-#define FOR_ALL UINT32_MAX
+#define FOR_ALL UINT64_MAX
 
 struct options;
 
@@ -72,6 +74,7 @@ const char *command_suggest(const char *name);
 
 int cmd_messages(const struct options *o);
 int cmd_control(const struct options *o);
+int cmd_bench(const struct options *o);
 int cmd_errors(const struct options *o);
 int cmd_help(const struct options *o);
 

@@ -1,8 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 
 penstock_SOURCES += \
+	%reldir%/bench.h %reldir%/bench-message.h \
+	%reldir%/bench-client.c %reldir%/bench-client.h \
+	%reldir%/bench-device.c \
+	%reldir%/bench-report.c \
+	%reldir%/bench-results.c \
+	%reldir%/bench-run.c \
+	%reldir%/bench-times.c %reldir%/bench-times.h \
 	%reldir%/cli.h \
 	%reldir%/client.c %reldir%/client.h \
+	%reldir%/cmd-bench.c \
 	%reldir%/cmd-control.c \
 	%reldir%/cmd-errors.c \
 	%reldir%/cmd-help.c %reldir%/cmd-help.h \

@@ -10,11 +10,19 @@
 #include "base/str.h"
 #include "cli/cli.h"
 
-enum option_group { IN_ADDRESSES, IN_SENDING, IN_RECEIVING, IN_DAEMON, IN_GENERAL, GROUPS };
+enum option_group {
+    IN_ADDRESSES,
+    IN_SENDING,
+    IN_RECEIVING,
+    IN_DAEMON,
+    IN_BENCH,
+    IN_GENERAL,
+    GROUPS
+};
 
 static const char *const group_titles[GROUPS] = {
     [IN_ADDRESSES] = "Addresses", [IN_SENDING] = "Sending", [IN_RECEIVING] = "Receiving",
-    [IN_DAEMON] = "The daemon",   [IN_GENERAL] = "General",
+    [IN_DAEMON] = "The daemon",   [IN_BENCH] = "The load",  [IN_GENERAL] = "General",
 };
 
 /* How an option's argument is read, and into what. */
@@ -34,7 +42,7 @@ struct option_row {
     const char *name;
     char letter;          /* 0: none */
     const char *argument; /* NULL: none */
-    uint32_t commands;    /* FOR(...); 0: only before a command */
+    uint64_t commands;    /* FOR(...); 0: only before a command */
     enum option_group group;
     enum option_kind kind;
     size_t field;      /* offset in struct options */
@@ -45,16 +53,16 @@ struct option_row {
 #define INTO(field) offsetof(struct options, field)
 
 static const struct option_row rows[] = {
-    { "connect", 0, "URL", FOR_MESSAGES, IN_ADDRESSES, AS_LIST, INTO(connect), NULL,
+    { "connect", 0, "URL", FOR_MESSAGES | FOR(BENCH), IN_ADDRESSES, AS_LIST, INTO(connect), NULL,
       "connect to URL: tcp://HOST:PORT, ipc:///PATH or ws://HOST:PORT; may be given more than once" },
     { "bind", 0, "URL", FOR_MESSAGES, IN_ADDRESSES, AS_LIST, INTO(bind), NULL,
       "listen on URL; may be given more than once, also together with --connect" },
-    { "connect-local", 'l', "PORT", FOR_MESSAGES, IN_ADDRESSES, AS_LIST, INTO(connect),
+    { "connect-local", 'l', "PORT", FOR_MESSAGES | FOR(BENCH), IN_ADDRESSES, AS_LIST, INTO(connect),
       "tcp://127.0.0.1:", "connect to tcp://127.0.0.1:PORT" },
     { "bind-local", 'L', "PORT", FOR_MESSAGES, IN_ADDRESSES, AS_LIST, INTO(bind),
       "tcp://127.0.0.1:", "listen on tcp://127.0.0.1:PORT" },
-    { "connect-ipc", 'x', "PATH", FOR_MESSAGES, IN_ADDRESSES, AS_LIST, INTO(connect), "ipc://",
-      "connect to ipc://PATH" },
+    { "connect-ipc", 'x', "PATH", FOR_MESSAGES | FOR(BENCH), IN_ADDRESSES, AS_LIST, INTO(connect),
+      "ipc://", "connect to ipc://PATH" },
     { "bind-ipc", 'X', "PATH", FOR_MESSAGES, IN_ADDRESSES, AS_LIST, INTO(bind), "ipc://",
       "listen on ipc://PATH" },
     { "socket-name", 0, "NAME", FOR_MESSAGES, IN_ADDRESSES, AS_TEXT, INTO(socket_name), NULL,
@@ -66,9 +74,9 @@ static const struct option_row rows[] = {
       "send what FILE contains, or standard input for -" },
     { "interval", 'i', "TIME", FOR_SENDERS & ~(FOR(REP) | FOR(RESPONDENT)), IN_SENDING, AS_TIME,
       INTO(interval), NULL, "send again every TIME, without end; with --lines, a line every TIME" },
-    { "delay", 'd', "TIME", FOR_MESSAGES, IN_SENDING, AS_TIME, INTO(delay), NULL,
+    { "delay", 'd', "TIME", FOR_MESSAGES | FOR(BENCH), IN_SENDING, AS_TIME, INTO(delay), NULL,
       "wait TIME before the first message, so that peers can connect; 200ms unless given when "
-      "pub, bus or surveyor send, otherwise none" },
+      "pub, bus, surveyor or bench send, otherwise none" },
     { "send-timeout", 0, "TIME", FOR_SENDERS, IN_SENDING, AS_TIME, INTO(send_timeout), NULL,
       "give up when a message finds no room for TIME; without, wait" },
     { "linger", 0, "TIME", FOR_SENDERS, IN_SENDING, AS_TIME, INTO(linger), NULL,
@@ -92,8 +100,10 @@ static const struct option_row rows[] = {
       "print messages as lines in double quotes, every byte as \\xHH" },
     { "msgpack", 0, NULL, FOR_READERS, IN_RECEIVING, AS_FORMAT, INTO(format), "msgpack",
       "print messages as MessagePack bin values" },
-    { "recv-timeout", 0, "TIME", FOR_READERS, IN_RECEIVING, AS_TIME, INTO(recv_timeout), NULL,
-      "give up when no message comes for TIME; for surveyor, how long answers may take" },
+    { "recv-timeout", 0, "TIME", FOR_READERS | FOR(BENCH), IN_RECEIVING, AS_TIME,
+      INTO(recv_timeout), NULL,
+      "give up when no message comes for TIME; for surveyor, how long answers may take; for bench, "
+      "when nothing moves, 5s unless given" },
     { "recv-maxsz", 'Z', "SIZE", FOR_READERS, IN_RECEIVING, AS_SIZE, INTO(recv_max_bytes), NULL,
       "refuse messages larger than SIZE, 64MiB unless given, by closing the connection" },
 
@@ -102,6 +112,26 @@ static const struct option_row rows[] = {
       "PENSTOCK_CONTROL, or ipc:///run/penstock/control" },
     { "timeout", 0, "TIME", FOR_CONTROL, IN_DAEMON, AS_TIME, INTO(timeout), NULL,
       "give up when the daemon does not answer within TIME, 5s unless given" },
+
+    { "pull", 0, "URL", FOR(BENCH), IN_BENCH, AS_LIST, INTO(pull), NULL,
+      "receive the results there, as pull does; may be given more than once" },
+    { "sub", 0, "URL", FOR(BENCH), IN_BENCH, AS_LIST, INTO(sub), NULL,
+      "receive the results there, as sub does; may be given more than once" },
+    { "clients", 0, "N", FOR(BENCH), IN_BENCH, AS_COUNT, INTO(clients), NULL,
+      "send from N connections, at most 10000, over all CPUs; 1 unless given" },
+    { "msgs", 0, "N", FOR(BENCH), IN_BENCH, AS_COUNT, INTO(messages), NULL,
+      "send N messages, of all clients together; 100000 unless given" },
+    { "duration", 0, "TIME", FOR(BENCH), IN_BENCH, AS_TIME, INTO(duration), NULL,
+      "send for TIME, however many messages that are" },
+    { "size", 0, "SIZE", FOR(BENCH), IN_BENCH, AS_SIZE, INTO(size), NULL,
+      "of each message, 16B to 1MiB; 128B unless given" },
+    { "batch", 0, "N", FOR(BENCH), IN_BENCH, AS_COUNT, INTO(batch), NULL,
+      "send N messages in one, at most 4096, to an endpoint with framing: batch" },
+    { "rate", 0, "N", FOR(BENCH), IN_BENCH, AS_COUNT, INTO(rate), NULL,
+      "send N messages/s, of all clients together, each at its time, whether the one before is through or not" },
+    { "baseline", 0, "WHAT", FOR(BENCH), IN_BENCH, AS_TEXT, INTO(baseline), NULL,
+      "for push with --pull: measure the same first through WHAT and print the ratio; device: a forwarder over libnanomsg, "
+      "in this process" },
 
     { "lines", 0, NULL, FOR_MESSAGES, IN_GENERAL, AS_FLAG, INTO(lines), NULL,
       "a message is a line: send each line of --file, or of standard input when push, pub, req or "
@@ -113,12 +143,16 @@ static const struct option_row rows[] = {
       "not UTF-8, \"body64\" in base 64, and one with \"summary\" at the end" },
     { "json", 0, NULL, FOR_CONTROL, IN_GENERAL, AS_FLAG, INTO(json), NULL,
       "print the daemon's own answer, JSON in one line" },
+    { "json", 0, NULL, FOR(BENCH), IN_GENERAL, AS_FLAG, INTO(json), NULL,
+      "print one JSON object in a line" },
+    { "csv", 0, NULL, FOR(BENCH), IN_GENERAL, AS_FLAG, INTO(csv), NULL,
+      "print comma-separated values, with a line of names first" },
     { "json", 0, NULL, FOR(ERRORS), IN_GENERAL, AS_FLAG, INTO(json), NULL, "print JSON" },
     { "options", 0, NULL, FOR(HELP), IN_GENERAL, AS_FLAG, INTO(list_options), NULL,
       "list all options, for programs" },
-    { "verbose", 'v', NULL, FOR_MESSAGES, IN_GENERAL, AS_LOUDER, INTO(verbosity), NULL,
+    { "verbose", 'v', NULL, FOR_MESSAGES | FOR(BENCH), IN_GENERAL, AS_LOUDER, INTO(verbosity), NULL,
       "say more on stderr: addresses, and a summary at the end" },
-    { "silent", 'q', NULL, FOR_MESSAGES, IN_GENERAL, AS_QUIETER, INTO(verbosity), NULL,
+    { "silent", 'q', NULL, FOR_MESSAGES | FOR(BENCH), IN_GENERAL, AS_QUIETER, INTO(verbosity), NULL,
       "say less on stderr: no progress, no summary" },
     { "help", 'h', NULL, FOR_ALL, IN_GENERAL, AS_FLAG, INTO(help), NULL, "show this help" },
     { "version", 'V', NULL, FOR_ALL, IN_GENERAL, AS_FLAG, INTO(version), NULL, "show the version" },

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -50,6 +51,11 @@ static void cpus_read(struct cpus *ret_cpus)
     memset(ret_cpus, 0, sizeof *ret_cpus);
     if (sched_getaffinity(0, sizeof ret_cpus->sets, ret_cpus->sets) != 0)
         CPU_SET(0, ret_cpus->sets); /* More CPUs than any kernel has now. */
+}
+
+void thread_exact_timers(void)
+{
+    (void)prctl(PR_SET_TIMERSLACK, 1UL);
 }
 
 unsigned thread_cpus(void)

@@ -4,6 +4,7 @@
 
 integration_tests = \
 	%reldir%/batch \
+	%reldir%/bench \
 	%reldir%/cli \
 	%reldir%/demo \
 	%reldir%/examples \

@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A client sends whatever is due: with a rate, the messages whose time has come; without, as many as its endpoint takes
+ * (push, pub), or one when the last was answered (req). What the endpoint does not take is made again when
+ * there is room, with the time at which it was due, so that a stall is in the latency of all that it held up.
+ *
+ * Message k of a client has the number k * clients + index, and that many periods of the rate after the start it is due.
+ *
+ * Thread: the client's loop, unless a call says otherwise.
+ */
+#include "cli/bench-client.h"
+
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "cli/bench-message.h"
+#include "cli/cli.h"
+#include "net/chunk.h"
+#include "proto/batch.h"
+#include "proto/sp.h"
+
+enum {
+    /* Then the loop sees to its sockets and timers. */
+    SENDS_A_TURN = 8,
+    FRAME_MARGIN_BYTES = BATCH_HEAD_BYTES + 64
+};
+
+/* Parcels that are made and not yet taken; how many messages are in each. */
+struct flight {
+    size_t n;
+    struct parcel_frame parcels[LIMIT_BATCH_ITEMS];
+    struct route routes[LIMIT_BATCH_ITEMS];
+    size_t messages[LIMIT_BATCH_ITEMS];
+};
+
+static uint64_t sent(const struct bench_client *c)
+{
+    return count_read(&c->sent);
+}
+
+static uint64_t number_of(const struct bench_client *c, uint64_t k)
+{
+    return k * c->plan->clients + c->index;
+}
+
+/* Without a rate a message is due when it is sent. */
+static mono_t due_of(const struct bench_client *c, uint64_t k)
+{
+    uint64_t rate = c->plan->rate, n = number_of(c, k);
+    if (rate == 0)
+        return pen_loop_now(c->loop);
+    return mono_after(c->desk->start,
+                      (span_t){ (int64_t)(n / rate * NS_PER_S + n % rate * NS_PER_S / rate) });
+}
+
+/* How many are due by now, of at most `most`. */
+static size_t due_now(const struct bench_client *c, size_t most)
+{
+    size_t n = 0;
+    if (c->plan->rate == 0)
+        return most;
+    for (mono_t now = pen_now(); n < most && !mono_before(now, due_of(c, sent(c) + n));)
+        n++;
+    return n;
+}
+
+static void tell_end(struct bench_client *c)
+{
+    c->ended = pen_now();
+    (void)loop_post(c->desk->loop, &c->end_post);
+}
+
+/* What it has sent is on its way: not before the endpoint is closed, unless it has been answered. */
+static void end(struct bench_client *c)
+{
+    pen_timer_cancel(&c->timer);
+    pen_timer_cancel(&c->end_timer);
+    if (c->plan->kind == BENCH_REQ)
+        tell_end(c);
+    else
+        endpoint_close(c->endpoint, false);
+}
+
+static void on_closed(struct endpoint *endpoint, void *arg)
+{
+    (void)endpoint;
+    tell_end(arg);
+}
+
+/* It sends no more; one that asks waits for its answers. */
+static void stop_sending(struct bench_client *c)
+{
+    if (c->over)
+        return;
+    c->over = true;
+    if (c->plan->kind != BENCH_REQ || count_read(&c->answered) == sent(c))
+        end(c);
+}
+
+/* ---- making ---- */
+
+/* One message for each parcel, all in one piece of memory. */
+static int make_raw(struct bench_client *c, size_t n, struct flight *f)
+{
+    struct chunk *chunk;
+    uint32_t bytes = (uint32_t)c->plan->bytes;
+    int r = chunk_new(n * bytes, &chunk);
+    if (r < 0)
+        return r;
+    chunk->used = chunk->cap;
+    for (f->n = 0; f->n < n; f->n++) {
+        uint64_t k = sent(c) + f->n;
+        bench_message_write(chunk->bytes + f->n * bytes, bytes, number_of(c, k), due_of(c, k));
+        f->parcels[f->n] =
+            (struct parcel_frame){ .body = chunk_slice(chunk, (uint32_t)f->n * bytes, bytes) };
+        f->messages[f->n] = 1;
+    }
+    chunk_retire(&chunk);
+    return 0;
+}
+
+static int make_frame(struct bench_client *c, size_t n, uint64_t k, struct slice *ret_slice)
+{
+    uint8_t *to;
+    struct batch_writer writer;
+    size_t bytes = c->plan->bytes;
+    int r = slice_new(FRAME_MARGIN_BYTES + n * (BATCH_RECORD_BYTES + bytes), ret_slice, &to);
+    if (r < 0)
+        return r;
+    check(batch_writer_init(&writer, to, ret_slice->bytes,
+                            &(struct batch_head){ .kind = BATCH_PUT }) == 0);
+    for (size_t i = 0; i < n; i++, k++) {
+        bench_message_write(c->scratch, bytes, number_of(c, k), due_of(c, k));
+        struct batch_record record = { .body = c->scratch, .body_bytes = (uint32_t)bytes };
+        check(batch_writer_add(&writer, &record) == 0);
+    }
+    ret_slice->bytes = (uint32_t)writer.used;
+    return 0;
+}
+
+/* One frame of as many messages as there are, up to the plan's batch. */
+static int make_batch(struct bench_client *c, size_t n, struct flight *f)
+{
+    f->parcels[0] = (struct parcel_frame){ 0 };
+    f->messages[0] = n < c->plan->batch ? n : c->plan->batch;
+    int r = make_frame(c, f->messages[0], sent(c), &f->parcels[0].body);
+    f->n = r < 0 ? 0 : 1;
+    return r;
+}
+
+static void route_requests(struct bench_client *c, struct flight *f)
+{
+    for (size_t i = 0; i < f->n; i++) {
+        sp_request_route((uint32_t)(sent(c) + i) & INT32_MAX, &f->routes[i]);
+        f->parcels[i].route = &f->routes[i];
+    }
+}
+
+/* ---- sending ---- */
+
+static void note_asked(struct bench_client *c, uint64_t k)
+{
+    c->asked[k % BENCH_ASKED_MAX] = (struct bench_asked){ .number = k, .due = due_of(c, k) };
+}
+
+/* The first `taken` parcels are sent, the others are let go. */
+static void account(struct bench_client *c, struct flight *f, size_t taken)
+{
+    for (size_t i = 0; i < taken; i++)
+        for (size_t j = 0; j < f->messages[i]; j++) {
+            if (c->plan->kind == BENCH_REQ)
+                note_asked(c, sent(c));
+            count_add(&c->sum, bench_mix(number_of(c, sent(c))));
+            count_add(&c->sent, 1);
+        }
+    for (size_t i = taken; i < f->n; i++)
+        slice_release(&f->parcels[i].body);
+}
+
+/* True when all of it was taken. */
+static bool send_some(struct bench_client *c, size_t n)
+{
+    struct flight f;
+    int r = c->plan->batch > 0 ? make_batch(c, n, &f) : make_raw(c, n, &f);
+    if (r < 0) {
+        say("%s", pen_strerror(r));
+        stop_sending(c);
+        return false;
+    }
+    if (c->plan->kind == BENCH_REQ)
+        route_requests(c, &f);
+    size_t made = f.n, taken = endpoint_send(c->endpoint, f.parcels, f.n);
+    account(c, &f, taken);
+    return taken == made;
+}
+
+/* How many may be sent now. */
+static size_t allowed(const struct bench_client *c)
+{
+    size_t most = c->most;
+    if (c->plan->kind == BENCH_REQ) {
+        size_t room = c->plan->rate > 0 ? BENCH_ASKED_MAX : 1,
+               asked = (size_t)(sent(c) - count_read(&c->answered));
+        most = asked >= room ? 0 : room - asked < most ? room - asked : most;
+    }
+    uint64_t left = c->share - sent(c);
+    return due_now(c, left < most ? (size_t)left : most);
+}
+
+static void on_due(struct pen_loop *loop, void *arg, int status);
+
+static void go_on(struct bench_client *c)
+{
+    for (int i = 0; i < SENDS_A_TURN && !c->over; i++) {
+        size_t n = allowed(c);
+        if (n == 0)
+            break;
+        if (!send_some(c, n))
+            return; /* on_room() goes on */
+        if (sent(c) == c->share)
+            stop_sending(c);
+    }
+    if (c->over)
+        return;
+    if (allowed(c) > 0)
+        (void)loop_post(c->loop, &c->go_on_post);
+    else if (c->plan->rate > 0 &&
+             pen_loop_call_at(c->loop, &c->timer, due_of(c, sent(c)), on_due, c) < 0)
+        stop_sending(c);
+}
+
+static void on_due(struct pen_loop *loop, void *arg, int status)
+{
+    (void)loop;
+    if (status == 0)
+        go_on(arg);
+}
+
+static void on_over(struct pen_loop *loop, void *arg, int status)
+{
+    (void)loop;
+    if (status == 0)
+        stop_sending(arg);
+}
+
+static void on_begin(struct pen_loop *loop, void *arg, int status)
+{
+    struct bench_client *c = arg;
+    if (status < 0)
+        return;
+    endpoint_resume(c->endpoint);
+    if (c->plan->messages == 0 &&
+        pen_loop_call_later(loop, &c->end_timer, c->plan->duration, on_over, c) < 0)
+        stop_sending(c);
+    if (c->share == 0)
+        stop_sending(c);
+    go_on(c);
+}
+
+static void on_room(struct endpoint *endpoint, void *arg)
+{
+    (void)endpoint;
+    go_on(arg);
+}
+
+/* ---- answers ---- */
+
+static bool tells_error(const struct slice *body)
+{
+    static const char prefix[] = "ERR PEN_";
+    return body->bytes >= sizeof prefix - 1 && memcmp(body->at, prefix, sizeof prefix - 1) == 0;
+}
+
+/* An answer to something that nobody asked, or that was answered, is nothing. */
+static void take_answer(struct bench_client *c, const struct frame *frame)
+{
+    uint32_t id;
+    if (sp_request_id(&frame->route, &id) < 0)
+        return;
+    struct bench_asked *asked = &c->asked[id % BENCH_ASKED_MAX];
+    if (asked->due.ns == 0 || ((uint32_t)asked->number & INT32_MAX) != id)
+        return;
+    bench_times_add(&c->latency, mono_since(pen_now(), asked->due));
+    asked->due.ns = 0;
+    count_add(&c->answered, 1);
+    if (tells_error(&frame->body))
+        count_add(&c->failed, 1);
+}
+
+static size_t on_answers(struct endpoint *endpoint, struct frame *frames, size_t n, void *arg)
+{
+    (void)endpoint;
+    struct bench_client *c = arg;
+    for (size_t i = 0; i < n; i++) {
+        take_answer(c, &frames[i]);
+        slice_release(&frames[i].body);
+    }
+    if (!c->over)
+        go_on(c);
+    else if (count_read(&c->answered) == sent(c))
+        end(c);
+    return n;
+}
+
+/* ---- its life ---- */
+
+static size_t most_at_once(size_t bytes)
+{
+    size_t n = BENCH_MESSAGE_MAX_BYTES / bytes;
+    return n < LIMIT_BATCH_ITEMS ? n : LIMIT_BATCH_ITEMS;
+}
+
+int bench_client_init(struct bench_client *c, const struct bench_desk *desk, struct pen_loop *loop,
+                      uint64_t index)
+{
+    static const enum sp_pattern patterns[] = {
+        [BENCH_PUSH] = SP_PUSH, [BENCH_PUB] = SP_PUB, [BENCH_REQ] = SP_REQ
+    };
+    const struct bench_plan *plan = desk->plan;
+    struct endpoint_events events = { .on_room = on_room,
+                                      .on_closed = on_closed,
+                                      .on_frames = plan->kind == BENCH_REQ ? on_answers : NULL };
+    struct endpoint_options options = { .loop = loop,
+                                        .events = &events,
+                                        .arg = c,
+                                        .name = "bench",
+                                        .pattern = patterns[plan->kind],
+                                        .connect = plan->to,
+                                        .message_max = BENCH_MESSAGE_MAX_BYTES,
+                                        .linger = plan->patience,
+                                        .slow = SLOW_BLOCK };
+    char text[LIMIT_ERROR_TEXT_BYTES];
+    c->plan = plan;
+    c->desk = desk;
+    c->loop = loop;
+    c->index = index;
+    c->share = plan->messages == 0 ? UINT64_MAX
+                                   : (plan->messages + plan->clients - 1 - index) / plan->clients;
+    c->most = plan->batch > 0 ? plan->batch : most_at_once(plan->bytes);
+    post_init(&c->begin_post, on_begin, c);
+    post_init(&c->go_on_post, on_due, c);
+    c->scratch = malloc(plan->bytes);
+    c->asked = calloc(plan->kind == BENCH_REQ ? BENCH_ASKED_MAX : 1, sizeof *c->asked);
+    if (c->scratch == NULL || c->asked == NULL)
+        return PEN_ENOMEM;
+    int r = endpoint_open(&options, text, sizeof text, &c->endpoint);
+    if (r < 0)
+        say("%s", text);
+    return r;
+}
+
+void bench_client_begin(struct bench_client *c)
+{
+    (void)loop_post(c->loop, &c->begin_post);
+}
+
+void bench_client_fini(struct bench_client *c)
+{
+    endpoint_free(&c->endpoint);
+    free(c->asked);
+    free(c->scratch);
+}
