@@ -12,8 +12,10 @@
  * too: after it a poster would touch a loop that its own post may have ended (as netty#9388 did). The eventfd is
  * watched edge-triggered and never read, which saves the read (libevent#1619).
  *
- * Timers. One libevent timer stands for the earliest of our own heap, whose order is (instant, arming), so that
- * equal instants keep the order of arming. Only timers armed before the pass fire in it.
+ * Timers. One timerfd stands for the earliest of our own heap, whose order is (instant, arming), so that equal
+ * instants keep the order of arming. Only timers armed before the pass fire in it. It is set when something earlier is
+ * armed and when it has fired, so a timer that is cancelled costs no call, but at most one turn in vain. libevent's own
+ * precise timers would set one anew in each turn: 0.3 us of a hand-off's 2.6.
  *
  * Thread: everything is the loop's but what is under the inbox lock and the heartbeat's counters.
  */
@@ -24,6 +26,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -144,23 +147,16 @@ static uint32_t *timer_index(void *element)
     return &((struct pen_timer *)element)->index;
 }
 
-/* Set libevent's timer to the earliest of ours. */
+/* The timerfd goes off no later than the earliest of ours. */
 static void arm_earliest(struct pen_loop *l)
 {
     const struct pen_timer *first = heap_top(&l->timers);
-    mono_t when = first != NULL ? first->when : PEN_NEVER;
-    if (when.ns == l->timer_armed.ns)
+    if (first == NULL || first->when.ns >= l->timer_armed.ns)
         return;
-    l->timer_armed = when;
-    if (first == NULL) {
-        check(event_del(l->timer_event) == 0);
-        return;
-    }
-    int64_t us = (mono_since(when, clock_mono()).ns + 999) / 1000;
-    if (us < 0)
-        us = 0;
-    struct timeval tv = { .tv_sec = us / 1000000, .tv_usec = us % 1000000 };
-    check(event_add(l->timer_event, &tv) == 0); /* Reserved in open_events(). */
+    l->timer_armed = first->when;
+    int64_t ns = first->when.ns > 0 ? first->when.ns : 1; /* 0 would disarm it. */
+    struct itimerspec at = { .it_value = { .tv_sec = ns / NS_PER_S, .tv_nsec = ns % NS_PER_S } };
+    check(timerfd_settime(l->timer_fd, TFD_TIMER_ABSTIME, &at, NULL) == 0);
 }
 
 /* Out of the heap, not armed any more. */
@@ -548,8 +544,7 @@ static struct event_base *base_new(void)
     if (config == NULL)
         return NULL;
     struct event_base *base = NULL;
-    if (event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK) == 0 &&
-        event_config_set_flag(config, EVENT_BASE_FLAG_PRECISE_TIMER) == 0)
+    if (event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK) == 0)
         base = event_base_new_with_config(config);
     event_config_free(config);
     return base;
@@ -558,21 +553,18 @@ static struct event_base *base_new(void)
 static int open_events(struct pen_loop *l)
 {
     l->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (l->wake_fd < 0)
+    l->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (l->wake_fd < 0 || l->timer_fd < 0)
         return -errno;
     l->base = base_new();
     if (l->base == NULL)
         return PEN_ENOMEM;
     l->wake_event = event_new(l->base, l->wake_fd, EV_READ | EV_PERSIST | EV_ET, on_wake, l);
-    l->timer_event = event_new(l->base, -1, 0, on_timer, l);
-    if (l->wake_event == NULL || l->timer_event == NULL || event_add(l->wake_event, NULL) != 0)
+    l->timer_event = event_new(l->base, l->timer_fd, EV_READ | EV_PERSIST | EV_ET, on_timer, l);
+    if (l->wake_event == NULL || l->timer_event == NULL)
         return PEN_ENOMEM;
-    /* Once added, its place in libevent's heap is reserved, and arming it later cannot fail. */
-    struct timeval far = { .tv_sec = 3600 };
-    if (event_add(l->timer_event, &far) != 0)
-        return PEN_ENOMEM;
-    check(event_del(l->timer_event) == 0);
-    return 0;
+    bool added = event_add(l->wake_event, NULL) == 0 && event_add(l->timer_event, NULL) == 0;
+    return added ? 0 : PEN_ENOMEM;
 }
 
 static void close_events(struct pen_loop *l)
@@ -585,6 +577,8 @@ static void close_events(struct pen_loop *l)
         event_base_free(l->base);
     if (l->wake_fd >= 0)
         close(l->wake_fd);
+    if (l->timer_fd >= 0)
+        close(l->timer_fd);
 }
 
 int pen_loop_new(const struct pen_loop_options *options, struct pen_loop **ret_loop)
