@@ -78,10 +78,9 @@ static bool may_copy(const struct store *s)
 
 static enum chore choose(const struct store *s)
 {
-    bool dead = is_dead(s);
     if (s->news.condition == STORE_FAILED)
         return CHORE_NONE;
-    if (dead)
+    if (is_dead(s) && !mono_before(clock_mono(), s->recycle_at))
         return store_spares(s) < SPARES_MAX ? CHORE_RECYCLE : CHORE_REMOVE;
     if (store_spares(s) == 0 && !mono_before(clock_mono(), s->retry_at))
         return CHORE_CREATE;
@@ -98,8 +97,11 @@ static mono_t chores_due(const struct store *s)
 {
     if (chores_wanted(s))
         return PEN_NOW;
-    bool retries = s->news.condition != STORE_FAILED && store_spares(s) == 0;
-    return retries ? s->retry_at : PEN_NEVER;
+    if (s->news.condition == STORE_FAILED)
+        return PEN_NEVER;
+    if (is_dead(s))
+        return s->recycle_at;
+    return store_spares(s) == 0 ? s->retry_at : PEN_NEVER;
 }
 
 /* ---- spares ---- */
@@ -112,6 +114,17 @@ static struct segment *take_oldest(struct store *s)
     for (size_t i = 0; i < s->segments_count; i++)
         s->segments[i] = s->segments[i + 1];
     return g;
+}
+
+/* It could not be let go of. */
+static void put_back(struct store *s, struct segment *g)
+{
+    for (size_t i = s->segments_count; i > 0; i--)
+        s->segments[i] = s->segments[i - 1];
+    s->segments[0] = g;
+    s->segments_count++;
+    s->active++;
+    s->recycle_at = mono_after(clock_mono(), span_ms(STORE_RETRY_MS));
 }
 
 /* A spare is there, or why it is not. */
@@ -138,9 +151,10 @@ static void make_spare(struct store *s, struct segment *old, const struct segmen
 {
     bool dir_failed = false;
     struct segment *g = NULL;
-    int r = segment_make(s->dir, old, header, &g, &dir_failed);
-    segment_free(&old);
+    int r = segment_make(s->dir, &old, header, &g, &dir_failed);
     lock_take(&s->lock);
+    if (old != NULL)
+        put_back(s, old);
     if (r == 0)
         r = store_add_segment(s, g);
     struct futex *call = note_spare(s, r, dir_failed);

@@ -53,7 +53,8 @@ struct store {
     bool urgent;           /* something in it does not wait */
     mono_t lazy_since;     /* something waits in it; PEN_NEVER: nothing */
     mono_t unsynced_since; /* something is written and not synced; PEN_NEVER: nothing */
-    mono_t retry_at;       /* not before that again; PEN_NOW: nothing was in vain */
+    mono_t retry_at;       /* no new file or full write before that; PEN_NOW: none was in vain */
+    mono_t recycle_at;     /* the same for letting the oldest segment go */
     struct frame *committing; /* taken to be written, and not yet; NULL: none */
     struct late_ids late;
     struct sleeper disk_sleeper, chore_sleeper;

@@ -299,13 +299,19 @@ static int tell_hole(struct walk *w, uint64_t at, uint64_t found_at, uint64_t fo
                                                 .seq_last = found_seq - 1 });
 }
 
+/* The last frame was the last one of an orderly end, and in this segment: nothing was written behind it. */
+static bool ended_orderly(const struct walk *w)
+{
+    return w->tail && w->scan->closed && w->g->base_seq != 0;
+}
+
 /* Nothing that fits is at *at. 1: it goes on there, 0: the segment ends there. */
 static int cross_hole(struct walk *w, uint64_t *at)
 {
     struct frame_head h;
     uint64_t found_at;
-    if (w->tail && w->scan->closed)
-        return 0; /* Nothing was written behind an orderly end. */
+    if (ended_orderly(w))
+        return 0;
     int r = w->known_synced == 0 ? ask_synced(w, *at) : 0;
     if (r < 0 || (w->expected > w->known_synced && w->tail))
         return r;
@@ -358,7 +364,7 @@ static int walk_segment(struct walk *w)
         if (r < 0)
             return r;
         if (!fits && r == 0)
-            return w->tail && !w->scan->closed ? measure_torn(w) : 0;
+            return w->tail && !ended_orderly(w) ? measure_torn(w) : 0;
     }
 }
 

@@ -84,23 +84,22 @@ static int sync_dir(struct vfs_dir *dir, bool *failed)
 }
 
 /* An open file that is called SEGMENT_TEMP. */
-static int take_file(struct vfs_dir *dir, struct segment *old, struct vfs_file **ret_file,
+static int take_file(struct vfs_dir *dir, struct segment **old, struct vfs_file **ret_file,
                      bool *failed)
 {
     char name[SEGMENT_NAME_BYTES];
     int r;
-    if (old == NULL) {
+    if (*old == NULL) {
         r = vfs_unlink(dir, SEGMENT_TEMP); /* There is one when the last time failed. */
         return r < 0 && r != -ENOENT ? r : vfs_open(dir, SEGMENT_TEMP, VFS_CREATE, ret_file);
     }
-    r = vfs_rename(dir, segment_name(old->header.number, name), SEGMENT_TEMP);
-    if (r == 0)
-        r = sync_dir(dir, failed);
+    r = vfs_rename(dir, segment_name((*old)->header.number, name), SEGMENT_TEMP);
     if (r < 0)
         return r;
-    *ret_file = old->file;
-    old->file = NULL;
-    return 0;
+    *ret_file = (*old)->file;
+    (*old)->file = NULL;
+    segment_free(old);
+    return sync_dir(dir, failed);
 }
 
 static int prepare(struct vfs_dir *dir, struct vfs_file *file, const struct segment_header *h,
@@ -117,7 +116,7 @@ static int prepare(struct vfs_dir *dir, struct vfs_file *file, const struct segm
     return r == 0 ? sync_dir(dir, failed) : r;
 }
 
-int segment_make(struct vfs_dir *dir, struct segment *old, const struct segment_header *header,
+int segment_make(struct vfs_dir *dir, struct segment **old, const struct segment_header *header,
                  struct segment **ret_segment, bool *ret_dir_failed)
 {
     *ret_dir_failed = false;
@@ -125,8 +124,6 @@ int segment_make(struct vfs_dir *dir, struct segment *old, const struct segment_
     int r = g == NULL ? PEN_ENOMEM : take_file(dir, old, &g->file, ret_dir_failed);
     if (r == 0)
         r = prepare(dir, g->file, header, ret_dir_failed);
-    if (old != NULL)
-        vfs_close(&old->file);
     if (r < 0) {
         segment_free(&g);
         return r;

@@ -39,10 +39,10 @@ int segment_read_header(struct vfs_file *file, uint64_t number, struct segment_h
     MUST_CHECK;
 
 /* A fresh segment of this header: out of the file of an old one, whose name is durably gone before the file is touched, or
- * out of a new one when `old` is NULL. Durable, with its name, when it returns 0; after a failure the old file is
- * closed all the same, and what is left of it is called SEGMENT_TEMP. *ret_dir_failed: the folder could not be synced,
- * so nobody knows which names there are. */
-int segment_make(struct vfs_dir *dir, struct segment *old, const struct segment_header *header,
+ * out of a new one when *old is NULL. Durable, with its name, when it returns 0. *old becomes NULL as soon as it
+ * has lost its name; after a failure it is either that, or as it was. What a failure leaves is called SEGMENT_TEMP.
+ * *ret_dir_failed: the folder could not be synced, so nobody knows which names there are. */
+int segment_make(struct vfs_dir *dir, struct segment **old, const struct segment_header *header,
                  struct segment **ret_segment, bool *ret_dir_failed) MUST_CHECK;
 
 /* Durably gone; segment_free() is still to be called. */

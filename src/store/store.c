@@ -385,8 +385,8 @@ static int begin(struct store *s)
 {
     bool dir_failed;
     struct segment_header h = store_next_header(s);
-    struct segment *g;
-    int r = segment_make(s->dir, NULL, &h, &g, &dir_failed);
+    struct segment *g, *none = NULL;
+    int r = segment_make(s->dir, &none, &h, &g, &dir_failed);
     if (r < 0)
         return r;
     lock_take(&s->lock);

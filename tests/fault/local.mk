@@ -8,5 +8,8 @@ fault_tests += %reldir%/alloc
 	-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=reallocarray \
 	-Wl,--wrap=aligned_alloc,--wrap=strdup,--wrap=strndup
 
+fault_tests += %reldir%/store_fault
+%canon_reldir%_store_fault_SOURCES = %reldir%/store_fault.c tests/sim/vfs_sim.c tests/sim/vfs_sim.h
+
 check_PROGRAMS += $(fault_tests)
 TESTS += $(fault_tests)

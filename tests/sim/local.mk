@@ -9,5 +9,9 @@ sim_tests += %reldir%/test_store_sim
 %canon_reldir%_test_store_sim_SOURCES = %reldir%/test_store_sim.c $(vfs_sim)
 LONG_TESTS += %reldir%/test_store_sim
 
+sim_tests += %reldir%/test_store_damage
+%canon_reldir%_test_store_damage_SOURCES = %reldir%/test_store_damage.c $(vfs_sim)
+LONG_TESTS += %reldir%/test_store_damage
+
 check_PROGRAMS += $(sim_tests)
 TESTS += $(sim_tests)
