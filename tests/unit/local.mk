@@ -10,8 +10,12 @@ unit_tests += %reldir%/test_cli_format
 	src/cli/format.c src/cli/human.c src/cli/say.c src/cli/signals.c src/cli/source.c src/cli/table.c
 unit_tests += %reldir%/test_conf
 unit_tests += %reldir%/test_broker %reldir%/test_loop
-unit_tests += %reldir%/test_broker_lease
+unit_tests += %reldir%/test_broker_lease %reldir%/test_broker_order %reldir%/test_broker_put
+unit_tests += %reldir%/test_broker_journal %reldir%/test_results
+%canon_reldir%_test_broker_journal_SOURCES = %reldir%/test_broker_journal.c %reldir%/broker_fixture.h
 %canon_reldir%_test_broker_lease_SOURCES = %reldir%/test_broker_lease.c %reldir%/broker_fixture.h
+%canon_reldir%_test_broker_order_SOURCES = %reldir%/test_broker_order.c %reldir%/broker_fixture.h
+%canon_reldir%_test_broker_put_SOURCES = %reldir%/test_broker_put.c %reldir%/broker_fixture.h
 unit_tests += %reldir%/test_json %reldir%/test_control %reldir%/test_worker_verbs
 unit_tests += %reldir%/test_log %reldir%/test_proc %reldir%/test_handler
 unit_tests += %reldir%/test_isopool %reldir%/test_worker_lines %reldir%/test_worker_proto
