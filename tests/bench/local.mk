@@ -30,6 +30,7 @@ EXTRA_DIST += \
 	%reldir%/brokers/redis.c \
 	%reldir%/brokers/wire.h \
 	%reldir%/brokers/zmq.c \
+	%reldir%/growth \
 	%reldir%/peers
 
 # Other people's queues, which queue-peers builds for itself where it can.
