@@ -194,12 +194,35 @@ static void check_producer(struct loader *l, const struct loaded *o)
     check_native(l, o, OPTION_PRODUCER_connect);
 }
 
+/* The log of results has an endpoint of its own, which is always native. */
+static void check_replay(struct loader *l, const struct loaded *o)
+{
+    const struct conf_publisher *p = o->object;
+    if (p->replay.count == 0 || is_refused(o, OPTION_PUBLISHER_replay))
+        return;
+    if (p->framing == FRAMING_RAW && !is_refused(o, OPTION_PUBLISHER_framing))
+        report_error(&l->report, value_place(o, OPTION_PUBLISHER_replay),
+                     "\"replay\" needs \"framing: batch\" or \"framing: json\"; a raw result has no "
+                     "place for its number");
+    bool known = p->allow_uid.count > 0 || p->allow_gid.count > 0;
+    for (size_t i = 0; i < p->replay.count; i++) {
+        bool ipc = str_starts(p->replay.at[i], "ipc://");
+        if (!ipc && !str_starts(p->replay.at[i], "tcp://"))
+            report_error(&l->report, item_place(o, OPTION_PUBLISHER_replay, i),
+                         "\"replay\" knows tcp and ipc");
+        else if (!ipc && known)
+            report_error(&l->report, item_place(o, OPTION_PUBLISHER_replay, i),
+                         "\"allow_uid\" and \"allow_gid\" are for ipc: nobody knows who comes here");
+    }
+}
+
 static void check_publisher(struct loader *l, const struct loaded *o)
 {
     const struct conf_publisher *p = o->object;
     check_choice(l, o);
     if (p->pattern != PATTERN_NONE)
         check_addresses(l, o, OPTION_PUBLISHER_listen, OPTION_PUBLISHER_connect);
+    check_replay(l, o);
     check_ids(l, o, OPTION_PUBLISHER_allow_uid, &p->listen, p->transport);
     check_ids(l, o, OPTION_PUBLISHER_allow_gid, &p->listen, p->transport);
     if (p->transport != TRANSPORT_NATIVE || is_refused(o, OPTION_PUBLISHER_transport))

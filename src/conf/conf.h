@@ -108,6 +108,9 @@ struct conf_publisher {
     span_t handshake_timeout, idle_timeout;
     struct conf_strings allow_uid, allow_gid;
     enum conf_slow_subscriber slow_subscriber;
+    struct conf_strings replay;
+    uint64_t replay_items, replay_bytes;
+    span_t replay_age;
 };
 
 struct conf_top {

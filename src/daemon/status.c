@@ -12,6 +12,8 @@
 #include <unistd.h>
 
 #include "daemon/daemon.h"
+#include "flow/replay.h"
+#include "proto/json.h"
 #include "proto/json_value.h"
 
 #define INT(n) ((json_int_t)(n))
@@ -124,6 +126,21 @@ static json_t *consumer_json(const struct daemon *d, const struct conf_consumer 
                      handler_word(&conf->handler), "threads", threads);
 }
 
+/* NULL where there is no log. */
+static json_t *replay_json(const struct replay *p)
+{
+    struct replay_stats s;
+    char stream[JSON_STREAM_BYTES];
+    if (p == NULL)
+        return json_null();
+    replay_stats(p, &s);
+    json_stream_format(replay_stream(p), stream);
+    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "stream", stream, "items",
+                     INT(s.next - s.oldest), "bytes", INT(s.bytes), "oldest", INT(s.oldest), "next",
+                     INT(s.next), "requests", INT(s.requests), "refused", INT(s.refused), "results",
+                     INT(s.results), "gone", INT(s.gone), "peers", INT(s.peers));
+}
+
 static json_t *publisher_json(const struct publisher *p)
 {
     struct publisher_stats s;
@@ -135,13 +152,14 @@ static json_t *publisher_json(const struct publisher *p)
         return NULL;
     }
     const struct conf_publisher *c = publisher_conf(p);
-    return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "name", c->name, "pattern",
-                     conf_pattern_word(c->pattern), "out", INT(s.outlet.sent), "bytes_out",
-                     INT(s.endpoint.bytes_out), "waiting_bytes", INT(s.outlet.waiting_bytes),
-                     "lost", INT(s.outlet.lost), "dropped",
+    return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "name", c->name,
+                     "pattern", conf_pattern_word(c->pattern), "out", INT(s.outlet.sent),
+                     "bytes_out", INT(s.endpoint.bytes_out), "waiting_bytes",
+                     INT(s.outlet.waiting_bytes), "lost", INT(s.outlet.lost), "dropped",
                      INT(s.endpoint.dropped_no_peer + s.endpoint.dropped_error +
                          s.endpoint.dropped_slow + s.endpoint.dropped_gone),
-                     "peers", INT(s.endpoint.peers), "connections", peers_json(&s.endpoint, list));
+                     "peers", INT(s.endpoint.peers), "connections", peers_json(&s.endpoint, list),
+                     "replay", replay_json(publisher_replay(p)));
 }
 
 static json_t *queue_json(const struct conf_queue *c, struct jobq *q)

@@ -41,8 +41,8 @@ struct consumer {
     struct topic topic;
     struct slice static_head; /* topic and separator, when the topic does not vary */
     char static_head_text[LIMIT_TOPIC_BYTES + 32];
-    struct batch_record record;      /* batch framing: scratch */
-    struct batch_attrs static_attrs; /* batch framing: of the frame, the topic when it does not vary */
+    struct batch_record record; /* batch framing: scratch */
+    struct batch_attrs static_attrs; /* batch framing: of the frame, the topic when it does not vary, and its numbers */
 
     /* owner: loop */
     struct jobq_getter *getter;
@@ -97,8 +97,11 @@ static int make_json(struct consumer *c, const struct job *job, struct slice *re
 {
     char text[LIMIT_TOPIC_BYTES + 1];
     struct slice body = { 0 };
+    struct json_message message = {
+        .topic = text, .id = job->id, .body = *result, .stream = outlet_stream(c->options.publish)
+    };
     (void)topic_fill(&c->topic, job->id, job->ext != NULL ? job->ext->key : NULL, text);
-    int r = json_message_encode(text, job->id, *result, &body);
+    int r = json_message_encode(&message, &body);
     if (r < 0)
         return r;
     slice_release(result);
@@ -470,6 +473,10 @@ static int init_topic(struct consumer *c)
 {
     const struct conf_consumer *conf = c->options.conf;
     int r = topic_init(&c->topic, conf->topic, conf->queue, conf->name);
+    if (c->options.publish != NULL && outlet_stream(c->options.publish) != 0) {
+        batch_set(&c->static_attrs, STREAM, stream, outlet_stream(c->options.publish));
+        batch_set(&c->static_attrs, SEQUENCE, sequence, 0);
+    }
     if (r < 0 || c->topic.varies || c->topic.text[0] == '\0' || c->options.publish == NULL)
         return r;
     struct batch_text topic = { c->topic.text, (uint32_t)strlen(c->topic.text) };

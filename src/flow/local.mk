@@ -10,5 +10,7 @@ libparts_la_SOURCES += \
 	%reldir%/pattern.h \
 	%reldir%/producer.c %reldir%/producer.h \
 	%reldir%/publisher.c %reldir%/publisher.h \
+	%reldir%/replay.c %reldir%/replay.h \
+	%reldir%/resultlog.c %reldir%/resultlog.h \
 	%reldir%/topic.c %reldir%/topic.h \
 	%reldir%/unpack.c %reldir%/unpack.h

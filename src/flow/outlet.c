@@ -163,6 +163,8 @@ static struct batch *next_batch(struct outlet *o)
 static struct batch *send_batches(struct outlet *o, struct batch *b) ON_LOOP
 {
     for (int left = OUTLET_TURN_BATCHES - 1; b != NULL; left--) {
+        if (o->options.on_send != NULL)
+            o->options.on_send(b->at, b->n, o->options.arg);
         if (!send_batch(o, b))
             return b;
         end_batch(o, b);
@@ -276,6 +278,11 @@ enum conf_framing outlet_framing(const struct outlet *o)
 const char *outlet_separator(const struct outlet *o)
 {
     return o->options.separator;
+}
+
+uint64_t outlet_stream(const struct outlet *o)
+{
+    return o->options.stream;
 }
 
 void outlet_stats(struct outlet *o, struct outlet_stats *ret_stats)

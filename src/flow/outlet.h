@@ -32,6 +32,9 @@ struct outlet_options {
     uint64_t bytes_max;
     enum conf_framing framing;
     const char *separator; /* raw framing: between topic and payload; borrowed */
+    uint64_t stream;       /* 0, or what numbered results say that they are of */
+    /* Frames are about to be sent for the first time, and may be changed; NULL: nothing is done then. On the loop. */
+    void (*on_send)(struct parcel_frame *frames, size_t n, void *arg);
     /* After outlet_close(): everything was given to the endpoint, or dropped. On the loop. */
     void (*on_drained)(void *arg);
     void *arg;
@@ -53,6 +56,8 @@ void outlet_free(struct outlet **outlet);
 
 enum conf_framing outlet_framing(const struct outlet *outlet) ANY_THREAD;
 const char *outlet_separator(const struct outlet *outlet) ANY_THREAD;
+/* 0: results get no numbers. Otherwise they are made to have room for them (batch_renumber(), json_message_number()). */
+uint64_t outlet_stream(const struct outlet *outlet) ANY_THREAD;
 
 struct outlet_stats {
     uint64_t waiting_bytes; /* now */

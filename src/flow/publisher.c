@@ -15,7 +15,8 @@ struct publisher {
     struct outlet *outlet;
     /* owner: loop */
     struct endpoint *endpoint;
-    bool stopping;
+    struct replay *replay; /* NULL unless results are kept */
+    bool stopping, closed; /* closed: the endpoint is */
 };
 
 static void on_room(struct endpoint *e, void *arg)
@@ -30,7 +31,25 @@ static void on_closed(struct endpoint *e, void *arg)
 {
     (void)e;
     struct publisher *p = arg;
+    p->closed = true;
+    if (p->replay != NULL)
+        replay_close(p->replay, p->stopping); /* What was published last can be asked for until now. */
+    else
+        part_tell(&p->part, PART_ENDED);
+}
+
+static void on_replay_closed(void *arg)
+{
+    struct publisher *p = arg;
+    loop_assert_here(p->part.loop);
     part_tell(&p->part, PART_ENDED);
+}
+
+/* Results go out. */
+static void on_send(struct parcel_frame *frames, size_t n, void *arg)
+{
+    struct publisher *p = arg;
+    replay_number(p->replay, frames, n);
 }
 
 static void on_drained(void *arg)
@@ -50,6 +69,8 @@ static void on_order(struct part *part, enum part_order order)
         p->stopping = true;
         outlet_close(p->outlet, true);
         endpoint_close(p->endpoint, true);
+        if (p->closed && p->replay != NULL)
+            replay_close(p->replay, true);
     }
 }
 
@@ -83,6 +104,38 @@ static int open_endpoint(struct publisher *p, char *text, size_t size)
     return endpoint_open(&options, text, size, &p->endpoint);
 }
 
+static int open_replay(struct publisher *p, char *text, size_t size)
+{
+    struct replay_options options = { .loop = p->part.loop,
+                                      .conf = p->conf,
+                                      .name = p->part.subject,
+                                      .on_closed = on_replay_closed,
+                                      .arg = p };
+    return p->conf->replay.count == 0 ? 0 : replay_new(&options, text, size, &p->replay);
+}
+
+static int open_outlet(struct publisher *p)
+{
+    struct outlet_options options = { .bytes_max = p->conf->bytes_max,
+                                      .framing = p->conf->framing,
+                                      .separator = p->conf->separator,
+                                      .on_drained = on_drained,
+                                      .arg = p };
+    if (p->replay != NULL) {
+        options.stream = replay_stream(p->replay);
+        options.on_send = on_send;
+    }
+    return outlet_new(&options, p->part.loop, &p->outlet);
+}
+
+static void start_answering(struct pen_loop *loop, void *arg, int status)
+{
+    loop_assert_here(loop);
+    struct publisher *p = arg;
+    if (status == 0)
+        replay_start(p->replay);
+}
+
 int publisher_new(const struct publisher_options *options, char *text, size_t size,
                   struct publisher **ret_publisher)
 {
@@ -92,15 +145,12 @@ int publisher_new(const struct publisher_options *options, char *text, size_t si
     p->conf = options->conf;
     struct part_options part = options->part;
     part.on_order = on_order;
-    struct outlet_options outlet = { .bytes_max = p->conf->bytes_max,
-                                     .framing = p->conf->framing,
-                                     .separator = p->conf->separator,
-                                     .on_drained = on_drained,
-                                     .arg = p };
     text[0] = '\0';
     int r = part_init(&p->part, &part);
     if (r == 0)
-        r = outlet_new(&outlet, p->part.loop, &p->outlet);
+        r = open_replay(p, text, size);
+    if (r == 0)
+        r = open_outlet(p);
     if (r == 0)
         r = open_endpoint(p, text, size);
     if (r < 0) {
@@ -114,7 +164,10 @@ int publisher_new(const struct publisher_options *options, char *text, size_t si
 
 int publisher_start(struct publisher *p)
 {
-    return part_start(&p->part);
+    int r = 0;
+    if (p->replay != NULL)
+        r = pen_loop_call_soon_threadsafe(p->part.loop, start_answering, p);
+    return r < 0 ? r : part_start(&p->part);
 }
 
 void publisher_free(struct publisher **publisher)
@@ -124,6 +177,7 @@ void publisher_free(struct publisher **publisher)
         return;
     outlet_free(&p->outlet);
     endpoint_free(&p->endpoint);
+    replay_free(&p->replay);
     part_fini(&p->part);
     free(p);
     *publisher = NULL;
@@ -137,6 +191,11 @@ struct part *publisher_part(struct publisher *p)
 struct outlet *publisher_outlet(struct publisher *p)
 {
     return p->outlet;
+}
+
+const struct replay *publisher_replay(const struct publisher *p)
+{
+    return p->replay;
 }
 
 const struct conf_publisher *publisher_conf(const struct publisher *p)

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A publisher: an outlet and the endpoint behind it, on one loop of their own.
+ * A publisher: an outlet and the endpoint behind it, on one loop of their own; with `replay`, also the log of its results.
  */
 #ifndef FLOW_PUBLISHER_H
 #define FLOW_PUBLISHER_H
 
 #include "flow/outlet.h"
 #include "flow/part.h"
+#include "flow/replay.h"
 
 struct publisher;
 
@@ -23,6 +24,9 @@ int publisher_start(struct publisher *publisher) MUST_CHECK;
 struct part *publisher_part(struct publisher *publisher);
 struct outlet *publisher_outlet(struct publisher *publisher);
 const struct conf_publisher *publisher_conf(const struct publisher *publisher);
+
+/* The log of its results, or NULL. */
+const struct replay *publisher_replay(const struct publisher *publisher) ANY_THREAD;
 
 struct publisher_stats {
     struct outlet_stats outlet;

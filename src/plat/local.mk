@@ -9,6 +9,7 @@ libpen_la_SOURCES += \
 	%reldir%/fdlimit.c %reldir%/fdlimit.h \
 	%reldir%/notify.c %reldir%/notify.h \
 	%reldir%/proc.c %reldir%/proc.h \
+	%reldir%/rand.c %reldir%/rand.h \
 	%reldir%/stack.c %reldir%/stack.h \
 	%reldir%/stderr.c %reldir%/stderr.h \
 	%reldir%/stdio.c %reldir%/stdio.h \

@@ -464,6 +464,27 @@ int batch_writer_add(struct batch_writer *w, const struct batch_record *record)
     return 0;
 }
 
+uint32_t batch_records(const void *frame)
+{
+    return get32((const uint8_t *)frame + AT_COUNT);
+}
+
+bool batch_renumber(void *frame, enum batch_attr attr, uint64_t value)
+{
+    uint8_t *at = frame;
+    const uint8_t *end = at + BATCH_HEAD_BYTES + get16(at + AT_ATTRS);
+    check(rows[numbers[attr]].type == U64);
+    for (at += BATCH_HEAD_BYTES; at < end;) {
+        size_t head = (at[0] & LONG_LENGTH) != 0 ? 3 : 2;
+        if (at[0] == numbers[attr]) {
+            put64(at + head, value);
+            return true;
+        }
+        at += head + (head == 3 ? get16(at + 1) : at[1]);
+    }
+    return false;
+}
+
 int batch_writer_add_open(struct batch_writer *w, const struct batch_record *record)
 {
     return add_head(w, record, 0);

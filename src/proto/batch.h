@@ -181,6 +181,13 @@ int batch_writer_add(struct batch_writer *writer, const struct batch_record *rec
 /* The same without the bytes of the body, which the caller lets follow the frame: the last record. */
 int batch_writer_add_open(struct batch_writer *writer, const struct batch_record *record) MUST_CHECK;
 
+/* Give a number among the attributes of the frame itself another value, where it stands. The frame is one that a reader has
+ * been through or a writer has made. False: it gives no such number. */
+bool batch_renumber(void *frame, enum batch_attr attr, uint64_t value);
+
+/* How many records such a frame has. */
+uint32_t batch_records(const void *frame);
+
 /* What a record takes, without its body. PEN_EINVAL: an attribute is out of its range. */
 int batch_record_head_bytes(const struct batch_record *record) MUST_CHECK;
 

@@ -4,11 +4,17 @@
  */
 #include "proto/json.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/check.h"
 #include "base/limits.h"
 #include "proto/json_value.h"
+
+/* Stands where a number will be written; none is larger. */
+#define SEQUENCE_TO_COME INT64_MAX
 
 /* ---- put ---- */
 
@@ -93,9 +99,9 @@ int json_failure_encode(int error, const char *text, struct slice *ret_slice)
                          ret_slice);
 }
 
-/* Takes the reference to the object, adds the body, and makes bytes of it. */
-static int finish_with_body(json_t *object, struct slice body, struct slice *ret_slice)
+int json_result_encode(uint64_t id, struct slice body, struct slice *ret_slice)
 {
+    json_t *object = json_pack("{s:b, s:I}", "ok", 1, "id", (json_int_t)id);
     if (object != NULL && json_body_set(object, body) < 0) {
         json_decref(object);
         return PEN_ENOMEM;
@@ -103,14 +109,53 @@ static int finish_with_body(json_t *object, struct slice body, struct slice *ret
     return json_to_slice(object, ret_slice);
 }
 
-int json_result_encode(uint64_t id, struct slice body, struct slice *ret_slice)
+/* Stream and sequence come last: subscribers filter by how a message begins. */
+static int set_numbers(json_t *object, uint64_t stream)
 {
-    return finish_with_body(json_pack("{s:b, s:I}", "ok", 1, "id", (json_int_t)id), body, ret_slice);
+    char text[JSON_STREAM_BYTES];
+    json_stream_format(stream, text);
+    if (json_object_set_new(object, "stream", json_string(text)) < 0 ||
+        json_object_set_new(object, "seq", json_integer(SEQUENCE_TO_COME)) < 0)
+        return PEN_ENOMEM;
+    return 0;
 }
 
-int json_message_encode(const char *topic, uint64_t id, struct slice body, struct slice *ret_slice)
+int json_message_encode(const struct json_message *m, struct slice *ret_slice)
 {
-    return finish_with_body(json_pack("{s:o, s:I}", "topic", json_lenient_string(topic), "id",
-                                      (json_int_t)id),
-                            body, ret_slice);
+    json_t *object =
+        json_pack("{s:o, s:I}", "topic", json_lenient_string(m->topic), "id", (json_int_t)m->id);
+    if (object == NULL || json_body_set(object, m->body) < 0 ||
+        (m->stream != 0 && set_numbers(object, m->stream) < 0)) {
+        json_decref(object);
+        return PEN_ENOMEM;
+    }
+    return json_to_slice(object, ret_slice);
+}
+
+size_t json_message_number(void *text, size_t bytes, uint64_t sequence)
+{
+    enum { DIGITS = sizeof "9223372036854775807" - 1 };
+    char number[DIGITS + 2]; /* with what follows it, and NUL */
+    check(bytes > DIGITS + 1 && sequence <= SEQUENCE_TO_COME);
+    int n = snprintf(number, sizeof number, "%" PRIu64 "}", sequence);
+    char *at = (char *)text + bytes - DIGITS - 1;
+    memcpy(at, number, (size_t)n);
+    return (size_t)(at - (char *)text) + (size_t)n;
+}
+
+void json_stream_format(uint64_t stream, char text[JSON_STREAM_BYTES])
+{
+    (void)snprintf(text, JSON_STREAM_BYTES, "%016" PRIx64, stream);
+}
+
+int json_stream_parse(const char *text, uint64_t *ret_stream)
+{
+    static const char digits[] = "0123456789abcdef";
+    uint64_t stream = 0;
+    if (strlen(text) != JSON_STREAM_BYTES - 1 || strspn(text, digits) != JSON_STREAM_BYTES - 1)
+        return PEN_EPROTO;
+    for (; *text != '\0'; text++)
+        stream = stream << 4 | (uint64_t)(strchr(digits, *text) - digits);
+    *ret_stream = stream;
+    return 0;
 }

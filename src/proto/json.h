@@ -6,7 +6,7 @@
  *   receipt   {"ok":true,"id":17,"level":"memory"}
  *   failure   {"ok":false,"error":"PEN_EFULL","text":"queue is full"}
  *   result    {"ok":true,"id":17,"body":"..."}                      (answers to requesters)
- *   message   {"topic":"t","id":17,"body":"..."}                    (publishers)
+ *   message   {"topic":"t","id":17,"body":"..."}                    (publishers; with a log also "stream" and "seq")
  *   control   {"op":"status"} ...                                   (see proto/control.h)
  *
  * Bytes that are valid UTF-8 travel as "body", others as "body64". Unknown members are an error, so that a
@@ -37,7 +37,23 @@ void json_put_fini(struct json_put *put);
 int json_receipt_encode(uint64_t id, const char *level, struct slice *ret_slice) MUST_CHECK;
 int json_failure_encode(int error, const char *text, struct slice *ret_slice) MUST_CHECK;
 int json_result_encode(uint64_t id, struct slice body, struct slice *ret_slice) MUST_CHECK;
-int json_message_encode(const char *topic, uint64_t id, struct slice body, struct slice *ret_slice)
-    MUST_CHECK;
+
+struct json_message {
+    const char *topic;
+    uint64_t id;
+    struct slice body; /* borrowed */
+    uint64_t stream;   /* 0: the message gets no number */
+};
+int json_message_encode(const struct json_message *message, struct slice *ret_slice) MUST_CHECK;
+
+/* Give an encoded message of a stream its number, where it stands; returns its bytes, which may become fewer. The sequence is
+ * at most INT64_MAX. */
+size_t json_message_number(void *text, size_t bytes, uint64_t sequence);
+
+/* A stream's name in JSON: 16 hexadecimal digits, and NUL. */
+enum { JSON_STREAM_BYTES = 17 };
+void json_stream_format(uint64_t stream, char text[JSON_STREAM_BYTES]);
+/* PEN_EPROTO. */
+int json_stream_parse(const char *text, uint64_t *ret_stream) MUST_CHECK;
 
 #endif

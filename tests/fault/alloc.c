@@ -672,7 +672,7 @@ static int make_answer(size_t which, struct slice *ret_slice)
         return answer_result((struct answer_form){ .framing = FRAMING_JSON }, 17, payload, &head,
                              ret_slice);
     default:
-        return json_message_encode("topic", 17, payload, ret_slice);
+        return json_message_encode(&(struct json_message){ "topic", 17, payload, 42 }, ret_slice);
     }
 }
 

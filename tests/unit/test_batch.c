@@ -69,6 +69,39 @@ static const struct vector {
              "00 0a 00 00 00 01 08 11 00 00 00 00 00 00 00 33 "
              "32 38 33 35 30 01 00 00 00 0a 00 00 00 01 08 12 "
              "00 00 00 00 00 00 00 30" },
+    { .head = { .kind = BATCH_REPLAY, .tag = 12 },
+      .frame = { .set = BATCH_BIT(STREAM) | BATCH_BIT(SEQUENCE) | BATCH_BIT(COUNT),
+                 .stream = 0x1122334455667788,
+                 .sequence = 100,
+                 .count = 64 },
+      .hex = "50 45 4e 01 0b 00 1a 00 00 00 00 00 0c 00 00 00 "
+             "0d 08 88 77 66 55 44 33 22 11 0e 08 64 00 00 00 "
+             "00 00 00 00 11 04 40 00 00 00" },
+    { .head = { .kind = BATCH_RESULTS, .tag = 12 },
+      .frame = { .set = BATCH_BIT(STREAM) | BATCH_BIT(SEQUENCE) | BATCH_BIT(UNTIL) |
+                        BATCH_BIT(OLDEST) | BATCH_BIT(NEXT),
+                 .stream = 0x1122334455667788,
+                 .sequence = 100,
+                 .until = 102,
+                 .oldest = 37,
+                 .next = 102 },
+      .count = 2,
+      .records = { { .attrs = { .set = BATCH_BIT(ID) | BATCH_BIT(TOPIC),
+                                .id = 17,
+                                .topic = TEXT("squares") },
+                     BODY("328350") },
+                   { .attrs = { .set = BATCH_BIT(ID) | BATCH_BIT(TOPIC),
+                                .id = 18,
+                                .topic = TEXT("squares") },
+                     BODY("0") } },
+      .hex = "50 45 4e 01 83 00 32 00 02 00 00 00 0c 00 00 00 "
+             "0d 08 88 77 66 55 44 33 22 11 0e 08 64 00 00 00 "
+             "00 00 00 00 4a 08 66 00 00 00 00 00 00 00 4b 08 "
+             "25 00 00 00 00 00 00 00 4c 08 66 00 00 00 00 00 "
+             "00 00 06 00 00 00 13 00 00 00 01 08 11 00 00 00 "
+             "00 00 00 00 04 07 73 71 75 61 72 65 73 33 32 38 "
+             "33 35 30 01 00 00 00 13 00 00 00 01 08 12 00 00 "
+             "00 00 00 00 00 04 07 73 71 75 61 72 65 73 30" },
     { .head = { .kind = BATCH_RESERVE, .tag = 9 },
       .frame = { .set = BATCH_BIT(LEASE_FOR) | BATCH_BIT(WAIT) | BATCH_BIT(COUNT),
                  .lease_ms = 30000,
@@ -245,6 +278,31 @@ START_TEST(frame_says_what_records_do_not)
         ck_assert_uint_eq(r.record.attrs.sequence, 41 + k);
         ck_assert_int_eq(batch_has(&r.record.attrs, JOIN), k == 1);
     }
+}
+END_TEST
+
+/* A number is written over another where the frame itself gives it, and nowhere else. */
+START_TEST(renumbered)
+{
+    struct batch_attrs frame = { 0 };
+    struct batch_text topic = TEXT("squares");
+    batch_set(&frame, TOPIC, topic, topic);
+    batch_set(&frame, SEQUENCE, sequence, 0);
+    struct batch_writer w = begin(&frame, sizeof space);
+    struct batch_record own = { 0 };
+    batch_set(&own.attrs, STREAM, stream, 1);
+    ck_assert_int_eq(batch_writer_add(&w, &own), 0);
+    ck_assert_int_eq(batch_writer_add(&w, &own), 0);
+    ck_assert_uint_eq(batch_records(space), 2);
+    ck_assert(batch_renumber(space, BATCH_ATTR_SEQUENCE, UINT64_MAX - 1));
+    ck_assert(!batch_renumber(space, BATCH_ATTR_STREAM, 7));
+
+    struct batch_reader r;
+    ck_assert_int_eq(batch_reader_init(&r, space, w.used), 0);
+    ck_assert(batch_reader_next(&r) && batch_reader_next(&r));
+    ck_assert_uint_eq(r.record.attrs.sequence, UINT64_MAX);
+    ck_assert_uint_eq(r.record.attrs.stream, 1);
+    ck_assert_uint_eq(r.record.attrs.topic.bytes, topic.bytes);
 }
 END_TEST
 
@@ -449,6 +507,7 @@ int main(void)
     t = tcase_create("attributes");
     suite_add_tcase(suite, t);
     tcase_add_test(t, frame_says_what_records_do_not);
+    tcase_add_test(t, renumbered);
     tcase_add_test(t, headers);
     tcase_add_test(t, every_attribute_at_its_limit_and_one_beyond);
     tcase_add_test(t, a_number_beyond_its_limit_in_a_message);

@@ -231,9 +231,47 @@ END_TEST
 START_TEST(message)
 {
     struct slice body = { .at = (const uint8_t *)"x", .bytes = 1 }, s;
-    ck_assert_int_eq(json_message_encode("a\"b", 1, body, &s), 0);
+    struct json_message m = { .topic = "a\"b", .id = 1, .body = body };
+    ck_assert_int_eq(json_message_encode(&m, &s), 0);
     ck_assert_mem_eq(s.at, "{\"topic\":\"a\\\"b\",\"id\":1,\"body\":\"x\"}", s.bytes);
     slice_release(&s);
+}
+END_TEST
+
+static const struct {
+    uint64_t sequence;
+    const char *text;
+} numbered[] = {
+    { 1, "{\"topic\":\"t\",\"id\":1,\"body\":\"x\",\"stream\":\"000000000000002a\",\"seq\":1}" },
+    { INT64_MAX, "{\"topic\":\"t\",\"id\":1,\"body\":\"x\",\"stream\":\"000000000000002a\","
+                 "\"seq\":9223372036854775807}" },
+};
+
+START_TEST(message_with_a_number)
+{
+    struct slice body = { .at = (const uint8_t *)"x", .bytes = 1 }, s;
+    struct json_message m = { .topic = "t", .id = 1, .body = body, .stream = 42 };
+    ck_assert_int_eq(json_message_encode(&m, &s), 0);
+    s.bytes = json_message_number((uint8_t *)s.at, s.bytes, numbered[_i].sequence);
+    ck_assert_uint_eq(s.bytes, strlen(numbered[_i].text));
+    ck_assert_mem_eq(s.at, numbered[_i].text, s.bytes);
+    slice_release(&s);
+}
+END_TEST
+
+START_TEST(names_of_streams)
+{
+    static const char *const wrong[] = { "", "123456789abcdef", "123456789abcdef01",
+                                         "123456789abcdefg", "123456789ABCDEF0" };
+    char text[JSON_STREAM_BYTES];
+    uint64_t stream = 7;
+    json_stream_format(UINT64_MAX - 1, text);
+    ck_assert_str_eq(text, "fffffffffffffffe");
+    ck_assert_int_eq(json_stream_parse(text, &stream), 0);
+    ck_assert_uint_eq(stream, UINT64_MAX - 1);
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        ck_assert_int_eq(json_stream_parse(wrong[i], &stream), PEN_EPROTO);
+    ck_assert_uint_eq(stream, UINT64_MAX - 1);
 }
 END_TEST
 
@@ -294,6 +332,8 @@ int main(void)
     tcase_add_test(answers, failure);
     tcase_add_loop_test(answers, bodies_come_back, 0, sizeof bodies / sizeof bodies[0]);
     tcase_add_test(answers, message);
+    tcase_add_loop_test(answers, message_with_a_number, 0, sizeof numbered / sizeof numbered[0]);
+    tcase_add_test(answers, names_of_streams);
     suite_add_tcase(suite, answers);
     TCase *base64 = tcase_create("base64");
     tcase_add_test(base64, base64_vectors);
