@@ -7,6 +7,7 @@ libparts_la_SOURCES += \
 	%reldir%/json.c %reldir%/json.h \
 	%reldir%/json_value.c %reldir%/json_value.h \
 	%reldir%/published.c %reldir%/published.h \
+	%reldir%/reliable.c %reldir%/reliable.h \
 	%reldir%/replay.c %reldir%/replay.h \
 	%reldir%/sp.c %reldir%/sp.h \
 	%reldir%/worker.c %reldir%/worker.h

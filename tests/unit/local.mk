@@ -51,7 +51,7 @@ queue_contract = \
 	%reldir%/queue_contract_loops.c %reldir%/queue_contract_threads.c
 %canon_reldir%_test_queue_SOURCES = %reldir%/test_queue.c $(queue_contract)
 unit_tests += %reldir%/test_answer %reldir%/test_outlet %reldir%/test_topic
-unit_tests += %reldir%/test_replay %reldir%/test_resultlog
+unit_tests += %reldir%/test_replay %reldir%/test_reliable %reldir%/test_resultlog
 unit_tests += %reldir%/test_jobq
 %canon_reldir%_test_jobq_SOURCES = \
 	%reldir%/test_jobq.c %reldir%/jobq_adapter.c %reldir%/jobq_adapter.h $(queue_contract)
