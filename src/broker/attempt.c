@@ -364,13 +364,6 @@ static inline void settle(struct broker *b, uint32_t i, struct job_settle *s)
         go_on(b, i, s);
 }
 
-/* When nobody works and nothing could be worked on, all keys are equal again. */
-static void end_busy_period(struct broker *b)
-{
-    if (b->ledger.in_hand == 0 && (b->plain_mask | b->lane_mask) == 0)
-        b->vt = b->vt_top;
-}
-
 int broker_settle(struct broker *b, struct job_settle *jobs, size_t n, mono_t now,
                   size_t *ret_settled)
 {
@@ -379,7 +372,7 @@ int broker_settle(struct broker *b, struct job_settle *jobs, size_t n, mono_t no
     size_t k = 0;
     for (uint32_t i; k < n && (r = find_in_hand(b, &jobs[k], &i)) == 0; k++)
         settle(b, i, &jobs[k]);
-    end_busy_period(b);
+    share_anew(b);
     *ret_settled = k;
     return r;
 }
@@ -512,15 +505,15 @@ uint32_t broker_owner_gone(struct broker *b, uint64_t id, mono_t now)
     set_now(b, now);
     struct owner *owner = owner_find(b, id);
     uint32_t n = 0;
-    if (owner == NULL)
+    if (owner == NULL || list_empty(&owner->holds))
         return 0;
     /* The last that it took first, so that at the front they are in order again. Without a lease it may be freed. */
-    for (bool more = !list_empty(&owner->holds); more; n++) {
+    for (bool more = true; more; n++) {
         const struct hold *h = CONTAINER_OF(owner->holds.prev, struct hold, node);
         more = owner->holds.next != owner->holds.prev;
         job_lost(b, h->wait.index, PEN_EEXITED, "its worker has gone");
     }
     b->ledger.released += n;
-    end_busy_period(b);
+    share_anew(b);
     return n;
 }

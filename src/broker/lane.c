@@ -82,7 +82,7 @@ static int reserve(struct broker *b, uint32_t lanes, uint8_t priority)
     return r;
 }
 
-static int lane_new(struct broker *b, const char *key, size_t bytes, struct lane **ret_lane)
+static int lane_new(const char *key, size_t bytes, struct lane **ret_lane)
 {
     struct lane *lane = calloc(1, sizeof *lane + bytes);
     if (lane == NULL)
@@ -119,7 +119,7 @@ int lane_get(struct broker *b, const struct job_ext *ext, uint8_t priority, stru
     struct lane *lane = find(b, ext->key, bytes, hash);
     int r = reserve(b, (uint32_t)b->ledger.keys + (lane == NULL), priority);
     if (r == 0 && lane == NULL) {
-        r = lane_new(b, ext->key, bytes, &lane);
+        r = lane_new(ext->key, bytes, &lane);
         if (r == 0) {
             hash_insert(&b->lanes, &lane->node, hash);
             b->ledger.keys++;

@@ -72,6 +72,13 @@ static inline uint64_t cost_of(int64_t ns, uint32_t weight)
     return (uint64_t)(ns < CHARGE_MIN_NS ? CHARGE_MIN_NS : ns) / weight;
 }
 
+/* When nobody works and nothing could be worked on, all keys are equal again. After everything by which jobs come back. */
+static inline void share_anew(struct broker *b)
+{
+    if (b->ledger.in_hand == 0 && (b->plain_mask | b->lane_mask) == 0)
+        b->vt = b->vt_top;
+}
+
 /* Generic cell rate: when the next may come, and where that leaves the one after it. */
 static inline mono_t rate_next(mono_t tat, uint32_t rate)
 {

@@ -62,6 +62,7 @@ size_t broker_tick(struct broker *b, mono_t now, size_t max)
     size_t n = 0;
     for (struct wait *w; n < max && (w = earliest(b)) != NULL && w->due.ns <= b->now.ns; n++)
         happen(b, w);
+    share_anew(b);
     return n;
 }
 

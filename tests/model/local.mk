@@ -4,6 +4,7 @@
 
 model_tests =
 model_tests += %reldir%/broker_model
+%canon_reldir%_broker_model_SOURCES = %reldir%/broker_model.c %reldir%/random.h
 model_tests += %reldir%/queue_model
 %canon_reldir%_queue_model_SOURCES = %reldir%/queue_model.c %reldir%/random.h
 LONG_TESTS += %reldir%/queue_model
