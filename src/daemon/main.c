@@ -11,6 +11,7 @@
 #include "daemon/daemon.h"
 #include "daemon/options.h"
 #include "obs/log.h"
+#include "plat/allocator.h"
 #include "plat/notify.h"
 #include "plat/stdio.h"
 
@@ -102,6 +103,7 @@ static int load_and_run(const struct daemon_options *options)
     log_init(options->level, options->format);
     notify_init();
     signals_block();
+    allocator_keep_memory();
     umask(0077); /* Sockets get their own mode after bind. */
     int code = run(conf);
     conf_free(&conf);

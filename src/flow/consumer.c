@@ -29,7 +29,6 @@ enum { LOG_BURST = 10 }; /* lines a second */
 struct task {
     struct work work;
     struct job job;
-    struct list free_node;
 };
 
 struct consumer {
@@ -51,7 +50,8 @@ struct consumer {
     struct sink *publish;
     struct sink **answers;
     struct task *tasks;
-    struct list free_tasks;
+    struct task *free_tasks[LIMIT_BATCH_ITEMS]; /* last in, first out */
+    size_t free_count;
     unsigned in_hand; /* in the handler */
     struct job_settle ended[LIMIT_BATCH_ITEMS];
     struct task *ended_tasks[LIMIT_BATCH_ITEMS];
@@ -333,7 +333,7 @@ static void settle(struct consumer *c)
     for (size_t k = 0; k < c->ended_count; k++) {
         slice_releaser_add(&bodies, &c->ended[k].ret_body);
         job_ext_free(c->ended[k].ret_ext);
-        list_push_back(&c->free_tasks, &c->ended_tasks[k]->free_node);
+        c->free_tasks[c->free_count++] = c->ended_tasks[k];
     }
     slice_releaser_end(&bodies);
     count_add(&c->held, (uint64_t)0 - c->ended_count);
@@ -409,8 +409,9 @@ static void on_jobs(struct jobq_getter *getter, const struct job *jobs, size_t n
     struct consumer *c = arg;
     loop_assert_here(c->part.loop);
     struct work *works[LIMIT_BATCH_ITEMS];
+    check(n <= c->free_count);
     for (size_t k = 0; k < n; k++) {
-        struct task *t = CONTAINER_OF(list_take_front(&c->free_tasks), struct task, free_node);
+        struct task *t = c->free_tasks[--c->free_count];
         t->job = jobs[k];
         t->work.body = jobs[k].body; /* The rest is the handler's. */
         t->work.id = jobs[k].id;
@@ -494,7 +495,7 @@ static int init_tasks(struct consumer *c)
     if (c->tasks == NULL)
         return PEN_ENOMEM;
     for (size_t k = 0; k < LIMIT_BATCH_ITEMS; k++)
-        list_push_back(&c->free_tasks, &c->tasks[k].free_node);
+        c->free_tasks[c->free_count++] = &c->tasks[k];
     return 0;
 }
 
@@ -541,7 +542,6 @@ int consumer_new(const struct consumer_options *options, struct consumer **ret_c
     if (c == NULL)
         return PEN_ENOMEM;
     c->options = *options;
-    list_init(&c->free_tasks);
     post_init(&c->flush_post, run_flush, c);
     (void)snprintf(c->name, sizeof c->name, "%s/%u", options->conf->name, options->index);
     (void)snprintf(c->subject, sizeof c->subject, "consumer %s", c->name);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 libpen_la_SOURCES += \
+	%reldir%/allocator.c %reldir%/allocator.h \
 	%reldir%/clock.c %reldir%/clock.h \
 	%reldir%/ends.c %reldir%/ends.h \
 	%reldir%/env.c %reldir%/env.h \
