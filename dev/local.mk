@@ -25,6 +25,7 @@ EXTRA_DIST += \
 	src/base/.may_include \
 	src/broker/.may_include \
 	src/cli/.may_include \
+	src/client/.may_include \
 	src/conf/.may_include \
 	src/daemon/.may_include \
 	src/flow/.may_include \

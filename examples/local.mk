@@ -14,7 +14,10 @@ example_cppflags = \
 	-I$(top_builddir)/include -I$(top_srcdir)/include $(HARDENING_CPPFLAGS) $(INSTRUMENT_CPPFLAGS)
 example_common = %reldir%/common.c %reldir%/common.h
 
-noinst_PROGRAMS += %reldir%/echo %reldir%/prodcons %reldir%/squares
+noinst_PROGRAMS += %reldir%/courier %reldir%/echo %reldir%/prodcons %reldir%/squares
+%canon_reldir%_courier_SOURCES = %reldir%/courier.c $(example_common)
+%canon_reldir%_courier_CPPFLAGS = $(example_cppflags)
+%canon_reldir%_courier_LDADD = libpenstock.la
 %canon_reldir%_echo_SOURCES = %reldir%/echo.c $(example_common)
 %canon_reldir%_echo_CPPFLAGS = $(example_cppflags)
 %canon_reldir%_echo_LDADD = libpenstock.la $(EVENT_LIBS)

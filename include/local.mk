@@ -4,6 +4,7 @@
 
 nodist_pkginclude_HEADERS += %reldir%/penstock/version.h
 pkginclude_HEADERS += \
+	%reldir%/penstock/client.h \
 	%reldir%/penstock/deadline.h \
 	%reldir%/penstock/err.def \
 	%reldir%/penstock/error.h \

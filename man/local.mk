@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 dist_man_MANS += \
+	%reldir%/pen_client.3 \
 	%reldir%/pen_deadline.3 \
 	%reldir%/pen_error.3 \
 	%reldir%/pen_future.3 \

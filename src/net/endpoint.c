@@ -19,7 +19,6 @@
 #include <string.h>
 
 #include "base/check.h"
-#include "base/str.h"
 #include "net/endpoint_kind.h"
 #include "obs/log.h"
 #include "proto/sp.h"
@@ -282,27 +281,6 @@ void endpoint_kick(struct endpoint *ep)
 }
 
 /* ---- making and freeing ---- */
-
-/* An address that only libnanomsg knows. */
-static bool any_foreign(char *const *addresses)
-{
-    for (; addresses != NULL && *addresses != NULL; addresses++)
-        if (!str_starts(*addresses, "tcp://") && !str_starts(*addresses, "ipc://"))
-            return true;
-    return false;
-}
-
-int endpoint_open(const struct endpoint_options *options, char *text, size_t size,
-                  struct endpoint **ret_endpoint)
-{
-    if (options->pattern == SP_LINES)
-        return lines_open(options, text, size, ret_endpoint);
-    bool native = options->transport == TRANSPORT_NATIVE;
-    if (options->transport == TRANSPORT_AUTO)
-        native = !any_foreign(options->listen) && !any_foreign(options->connect);
-    return native ? sp_open(options, text, size, ret_endpoint)
-                  : nn_open(options, text, size, ret_endpoint);
-}
 
 int endpoint_init(struct endpoint *ep, const struct endpoint_kind *kind,
                   const struct endpoint_options *options)

@@ -141,6 +141,10 @@ enum { ENDPOINT_SLOW_PEERS = 16 };
 int endpoint_open(const struct endpoint_options *options, char *text, size_t size,
                   struct endpoint **ret_endpoint) MUST_CHECK;
 
+/* The same with the native transport, whatever the options and the address say. */
+int endpoint_open_native(const struct endpoint_options *options, char *text, size_t size,
+                         struct endpoint **ret_endpoint) MUST_CHECK;
+
 /* Read, or go on reading; kept frames are offered first. Idempotent. */
 void endpoint_resume(struct endpoint *endpoint) ON_LOOP;
 /* Stop reading: peers that send will feel it. Idempotent. */

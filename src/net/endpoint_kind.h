@@ -73,10 +73,8 @@ struct endpoint {
     struct count too_big, malformed, dropped_no_peer, dropped_error, dropped_unread;
 };
 
-/* ---- the kinds' ways in: options are checked as far as they are the kind's ---- */
+/* ---- the other kinds' ways in: options are checked as far as they are the kind's ---- */
 
-int sp_open(const struct endpoint_options *options, char *text, size_t size,
-            struct endpoint **ret_endpoint) MUST_CHECK;
 int nn_open(const struct endpoint_options *options, char *text, size_t size,
             struct endpoint **ret_endpoint) MUST_CHECK;
 int lines_open(const struct endpoint_options *options, char *text, size_t size,

@@ -705,8 +705,8 @@ static int attach(struct sp_endpoint *s, const struct endpoint_options *o, char 
     return r;
 }
 
-int sp_open(const struct endpoint_options *options, char *text, size_t size,
-            struct endpoint **ret_endpoint)
+int endpoint_open_native(const struct endpoint_options *options, char *text, size_t size,
+                         struct endpoint **ret_endpoint)
 {
     check((size_t)options->pattern < sizeof patterns / sizeof patterns[0]);
     struct sp_endpoint *s = sp_new(options);

@@ -1,4 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
 
-libparts_la_SOURCES += \
+libpen_la_SOURCES += \
 	%reldir%/log.c %reldir%/log.h

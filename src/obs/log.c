@@ -50,8 +50,9 @@ static const struct {
 /* fixed after init */
 static enum log_format format_now = LOG_FORMAT_PLAIN;
 static bool colour_now;
-/* atomic: relaxed, a level of a moment ago does no harm */
-static struct count level_now = { LOG_LEVEL_INFO };
+/* atomic: relaxed, a level of a moment ago does no harm. 0: nothing is logged, which is how it is in a program that uses the
+ * library. */
+static struct count level_now;
 
 static struct lock limit_lock = LOCK_INITIALIZER(LOG);
 

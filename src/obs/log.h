@@ -22,7 +22,7 @@ enum log_level {
 };
 enum log_format { LOG_FORMAT_AUTO, LOG_FORMAT_PLAIN, LOG_FORMAT_SYSTEMD, LOG_FORMAT_JSON };
 
-/* Before the first thread. AUTO: systemd when $JOURNAL_STREAM names standard error, else plain. */
+/* Before the first thread; until then nothing is logged. AUTO: systemd when $JOURNAL_STREAM names standard error, else plain. */
 void log_init(enum log_level level, enum log_format format);
 void log_set_level(enum log_level level);
 bool log_wants(enum log_level level);

@@ -489,3 +489,8 @@ int batch_writer_add_open(struct batch_writer *w, const struct batch_record *rec
 {
     return add_head(w, record, 0);
 }
+
+void batch_set_tag(void *frame, uint32_t tag)
+{
+    put32((uint8_t *)frame + AT_TAG, tag);
+}

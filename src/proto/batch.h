@@ -188,6 +188,9 @@ bool batch_renumber(void *frame, enum batch_attr attr, uint64_t value);
 /* How many records such a frame has. */
 uint32_t batch_records(const void *frame);
 
+/* Another tag for a frame that is written. */
+void batch_set_tag(void *frame, uint32_t tag);
+
 /* What a record takes, without its body. PEN_EINVAL: an attribute is out of its range. */
 int batch_record_head_bytes(const struct batch_record *record) MUST_CHECK;
 

@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
+
+libpen_la_SOURCES += \
+	%reldir%/ask.c \
+	%reldir%/client.c %reldir%/client.h \
+	%reldir%/receive.c
