@@ -3,4 +3,5 @@
 dist_doc_DATA += \
 	README.md \
 	%reldir%/architecture.md \
-	%reldir%/benchmarks.md
+	%reldir%/benchmarks.md \
+	%reldir%/store-format.md

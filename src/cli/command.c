@@ -114,6 +114,19 @@ const struct command commands[] = {
       "penstock bench push -l 4510 --pull tcp://127.0.0.1:4511 --size 1KiB --baseline device\n"
       "penstock bench req -l 4512 --clients 4 --rate 10000 --duration 10s --json\n",
       cmd_bench },
+    { COMMAND_FSCK, "fsck", "DIR", 1, 1, "check what a durable queue has kept on the disk",
+      "Reads all that is in the queue's folder and says how much there is, what was not finished and what is damaged. "
+      "Nothing is changed without --repair, which cuts off what was not finished, as the daemon does when it starts, and "
+      "moves what can be read into new files.",
+      "penstock fsck /var/lib/penstock/jobs\n"
+      "penstock fsck --repair /var/lib/penstock/jobs\n"
+      "penstock fsck --json /var/lib/penstock/jobs | jq .damages\n",
+      cmd_fsck },
+    { COMMAND_DUMP, "dump", "DIR", 1, 1, "print what a durable queue has kept on the disk",
+      "Prints each message in the queue's folder, in the order in which they were put, and changes nothing.",
+      "penstock dump /var/lib/penstock/jobs\n"
+      "penstock dump --json /var/lib/penstock/jobs | jq -r .body\n",
+      cmd_dump },
     { COMMAND_ERRORS, "errors", "[NAME|CODE]", 0, 1, "explain the error codes",
       "Lists every error that penstock and its library report, or explains one of them: its cause "
       "and what to do.",

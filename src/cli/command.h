@@ -32,6 +32,9 @@ enum command_id {
     COMMAND_TASKS,
     /* What measures. */
     COMMAND_BENCH,
+    /* What looks at a store. */
+    COMMAND_FSCK,
+    COMMAND_DUMP,
     /* What explains. */
     COMMAND_ERRORS,
     COMMAND_HELP,
@@ -75,6 +78,8 @@ const char *command_suggest(const char *name);
 int cmd_messages(const struct options *o);
 int cmd_control(const struct options *o);
 int cmd_bench(const struct options *o);
+int cmd_fsck(const struct options *o);
+int cmd_dump(const struct options *o);
 int cmd_errors(const struct options *o);
 int cmd_help(const struct options *o);
 

@@ -15,6 +15,7 @@ penstock_SOURCES += \
 	%reldir%/cmd-errors.c \
 	%reldir%/cmd-help.c %reldir%/cmd-help.h \
 	%reldir%/cmd-messages.c \
+	%reldir%/cmd-store.c \
 	%reldir%/command.c %reldir%/command.h \
 	%reldir%/control.c %reldir%/control.h \
 	%reldir%/exits.def \

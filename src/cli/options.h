@@ -41,6 +41,7 @@ struct options {
     uint64_t recv_max_bytes;
     enum format format;
     bool lines, json, csv;
+    bool repair;
     bool list_options; /* help --options */
     bool help, version;
     int verbosity; /* -v less -q */

@@ -64,6 +64,8 @@ static bool takes_too_much(const struct store *s)
 {
     uint64_t used = (uint64_t)s->segments_count * s->options.segment_bytes;
     uint64_t live = s->counts.live_bytes, segment = s->options.segment_bytes;
+    if (s->options.rewrite && s->segments[0]->header.number < s->first_number)
+        return true;
     if (s->news.condition == STORE_FROZEN)
         return used > live + TIGHT_SEGMENTS * segment && fits_in_reserve(s, s->segments[0]);
     return used > STORE_SPACE_FACTOR * live + STORE_SPACE_SEGMENTS * segment;

@@ -64,10 +64,11 @@ static void add_late(struct store *s, struct frame *f)
     size_t n = 0;
     while (n < s->late.count && frame_add_ack(f, s->late.at[n]))
         n++;
+    if (n == 0)
+        return;
     s->late.count -= n;
     memmove(s->late.at, s->late.at + n, s->late.count * sizeof s->late.at[0]);
-    if (n > 0)
-        s->lazy_since = PEN_NOW;
+    s->lazy_since = PEN_NOW;
 }
 
 static void open_frame(struct store *s, struct frame *f)

@@ -30,7 +30,8 @@ struct store {
     struct store_options options;
     struct vfs_dir *dir;
     uint64_t store_id;
-    uint32_t frame_max; /* bytes of records */
+    uint64_t first_number; /* the first segment of this life */
+    uint32_t frame_max;    /* bytes of records */
     struct thread *disk, *chores;
 
     struct lock lock;
@@ -124,7 +125,8 @@ int read_job(const uint8_t *bytes, size_t n, uint64_t salt, uint64_t id, struct 
 
 /* ---- recover.c ---- */
 
-int recover(struct store *s, const struct store_keeper *keeper, struct store_recovery *ret_recovery)
-    MUST_CHECK;
+/* Bring the index and the jobs back. change: and make the folder one that can be gone on with. */
+int recover(struct store *s, const struct store_keeper *keeper, bool change,
+            struct store_recovery *ret_recovery) MUST_CHECK;
 
 #endif

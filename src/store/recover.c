@@ -31,6 +31,7 @@ struct recovery {
     const struct store_keeper *keeper;
     struct store_recovery found;
     int64_t now_ns;
+    bool change;
 
     /* in step 4 */
     struct reader windows[WINDOWS];
@@ -66,20 +67,22 @@ static int see_frame(void *arg, const struct scan_segment *from, const struct fr
     return add_segment(s, from) != NULL ? 0 : PEN_ENOMEM;
 }
 
-static int see_damage(void *arg, const struct scan_damage *d)
+static int see_damage(void *arg, const struct store_damage *d)
 {
     struct recovery *rec = arg;
     rec->found.damaged++;
     rec->found.damaged_bytes += d->bytes;
-    return 0;
+    return rec->keeper->damage != NULL ? rec->keeper->damage(rec->keeper->arg, d) : 0;
 }
 
 /* A record whose checksum is right and whose content is not: of a writer that we do not know. */
 static int see_nonsense(struct recovery *rec, const struct record *r)
 {
-    rec->found.damaged++;
-    rec->found.damaged_bytes += r->bytes;
-    return 0;
+    const struct store *s = rec->store;
+    const struct store_damage d = { .segment = s->segments[s->segments_count - 1]->header.number,
+                                    .bytes = r->bytes,
+                                    .record = true };
+    return see_damage(rec, &d);
 }
 
 static int see_put(struct recovery *rec, const struct record *r, uint64_t at)
@@ -144,7 +147,9 @@ static int see_dedupe(struct recovery *rec, const struct record *r)
 
 static int see_record(void *arg, const struct scan_segment *g, const struct record *r, uint64_t at)
 {
+    struct recovery *rec = arg;
     (void)g;
+    rec->found.records++;
     switch (r->type) {
     case RECORD_PUT:
         return see_put(arg, r, at);
@@ -191,6 +196,8 @@ static int keep_segments(struct recovery *rec, struct scan *scan)
         return 0;
     struct segment *g = s->segments[kept - 1];
     rec->found.torn_bytes += last->torn_bytes;
+    if (!rec->change)
+        return 0;
     int r = last->torn_bytes > 0 ? vfs_truncate(g->file, g->end) : 0;
     return r == 0 ? vfs_sync(g->file) : r;
 }
@@ -294,14 +301,17 @@ static int rebuild(struct recovery *rec, struct scan *scan)
         s->store_id = scan->segments[0].header.store_id;
     rec->found.orderly = scan->closed;
     r = keep_segments(rec, scan);
-    return r == 0 ? tidy_up(rec, scan) : r;
+    if (!rec->change)
+        rec->found.damaged += scan->damaged_count;
+    return r == 0 && rec->change ? tidy_up(rec, scan) : r;
 }
 
-int recover(struct store *s, const struct store_keeper *keeper, struct store_recovery *ret_recovery)
+int recover(struct store *s, const struct store_keeper *keeper, bool change,
+            struct store_recovery *ret_recovery)
 {
-    struct recovery rec = { .store = s, .keeper = keeper, .now_ns = clock_wall_ns() };
+    struct recovery rec = { .store = s, .keeper = keeper, .now_ns = clock_wall_ns(), .change = change };
     struct scan scan;
-    int r = scan_open(s->dir, VFS_WRITE, &scan);
+    int r = scan_open(s->dir, change ? VFS_WRITE : VFS_READ, &scan);
     if (r < 0)
         return r;
     r = rebuild(&rec, &scan);

@@ -180,7 +180,7 @@ static int find_head(struct walk *w, uint64_t from, uint64_t least_seq, uint64_t
     }
 }
 
-static int tell_damage(struct walk *w, struct scan_damage d)
+static int tell_damage(struct walk *w, struct store_damage d)
 {
     d.segment = w->g->header.number;
     return w->visitor->damage != NULL ? w->visitor->damage(w->visitor->arg, &d) : 0;
@@ -225,11 +225,11 @@ static int tell_records(struct walk *w, const struct frame_head *h, const uint8_
         if (verdict == RECORD_WHOLE)
             r = tell_record(w, &rec, at + from);
         else
-            r = tell_damage(w, (struct scan_damage){ .at = at + from,
-                                                     .bytes = i - from,
-                                                     .seq_first = h->seq,
-                                                     .seq_last = h->seq,
-                                                     .record = true });
+            r = tell_damage(w, (struct store_damage){ .at = at + from,
+                                                      .bytes = i - from,
+                                                      .seq_first = h->seq,
+                                                      .seq_last = h->seq,
+                                                      .record = true });
     }
     return r;
 }
@@ -293,10 +293,10 @@ static int tell_hole(struct walk *w, uint64_t at, uint64_t found_at, uint64_t fo
 {
     if (w->expected == 0)
         w->expected = 1;
-    return tell_damage(w, (struct scan_damage){ .at = at,
-                                                .bytes = found_at - at,
-                                                .seq_first = w->expected,
-                                                .seq_last = found_seq - 1 });
+    return tell_damage(w, (struct store_damage){ .at = at,
+                                                 .bytes = found_at - at,
+                                                 .seq_first = w->expected,
+                                                 .seq_last = found_seq - 1 });
 }
 
 /* The last frame was the last one of an orderly end, and in this segment: nothing was written behind it. */

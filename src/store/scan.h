@@ -7,14 +7,7 @@
 #define STORE_SCAN_H
 
 #include "store/segment.h"
-
-/* A range of a segment that was durable once and cannot be read now. */
-struct scan_damage {
-    uint64_t segment;
-    uint64_t at, bytes;
-    uint64_t seq_first, seq_last; /* of the frames in question; 0: unknown */
-    bool record; /* one record, whose size is known: the frame's others are there */
-};
+#include "store/store.h"
 
 struct scan_segment {
     struct segment_header header;
@@ -28,7 +21,7 @@ struct scan_segment {
 struct scan_visitor {
     int (*frame)(void *arg, const struct scan_segment *g, const struct frame_head *head, uint64_t at);
     int (*record)(void *arg, const struct scan_segment *g, const struct record *r, uint64_t at);
-    int (*damage)(void *arg, const struct scan_damage *damage);
+    int (*damage)(void *arg, const struct store_damage *damage);
     /* A segment is done; bytes of all of them together. */
     int (*segment)(void *arg, const struct scan_segment *g, uint64_t done_bytes, uint64_t all_bytes);
     void *arg;

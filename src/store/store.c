@@ -393,7 +393,7 @@ static int begin(struct store *s)
     r = store_add_segment(s, g);
     if (r == 0) {
         s->active = s->segments_count - 1;
-        s->written_number = s->safe_number = h.number;
+        s->written_number = s->safe_number = s->first_number = h.number;
         s->open = &s->frames[0];
         frame_reset(s->open);
         s->open->seq = s->last_seq + 1;
@@ -434,10 +434,34 @@ static int open_locked(struct store *s, const struct store_keeper *keeper,
     if (r == -EAGAIN)
         return PEN_ELOCKED;
     if (r == 0)
-        r = recover(s, keeper, ret_recovery);
+        r = recover(s, keeper, true, ret_recovery);
     if (r == 0)
         r = begin(s);
     return r == 0 ? start_threads(s) : r;
+}
+
+/* Not open yet; takes the folder. */
+static int make(struct vfs_dir *dir, const struct store_options *options, struct store **ret_store)
+{
+    struct store *s = calloc(1, sizeof *s);
+    if (s == NULL) {
+        vfs_close_dir(&dir);
+        return PEN_ENOMEM;
+    }
+    s->options = *options;
+    s->dir = dir;
+    s->store_id = options->seed;
+    s->frame_max = format_frame_max(options->segment_bytes) - FORMAT_FRAME_BYTES;
+    s->frame_max -= s->frame_max % FORMAT_ALIGN;
+    s->lazy_since = s->unsynced_since = PEN_NEVER;
+    lock_init(&s->lock, LOCK_STORE);
+    int r = allocate(s);
+    if (r < 0) {
+        store_free(s);
+        return r;
+    }
+    *ret_store = s;
+    return 0;
 }
 
 int store_open(struct vfs_dir *dir, const struct store_options *options,
@@ -445,23 +469,16 @@ int store_open(struct vfs_dir *dir, const struct store_options *options,
                struct store_recovery *ret_recovery)
 {
     struct store_options o = *options;
-    struct store *s = calloc(1, sizeof *s);
-    int r = s == NULL ? PEN_ENOMEM : check_options(&o);
+    struct store *s;
+    int r = check_options(&o);
     if (r < 0) {
-        free(s);
         vfs_close_dir(&dir);
         return r;
     }
-    s->options = o;
-    s->dir = dir;
-    s->store_id = o.seed;
-    s->frame_max = format_frame_max(o.segment_bytes) - FORMAT_FRAME_BYTES;
-    s->frame_max -= s->frame_max % FORMAT_ALIGN;
-    s->lazy_since = s->unsynced_since = PEN_NEVER;
-    lock_init(&s->lock, LOCK_STORE);
-    r = allocate(s);
-    if (r == 0)
-        r = open_locked(s, keeper, ret_recovery);
+    r = make(dir, &o, &s);
+    if (r < 0)
+        return r;
+    r = open_locked(s, keeper, ret_recovery);
     if (r < 0) {
         if (s->disk != NULL)
             stop_threads(s);
@@ -470,6 +487,21 @@ int store_open(struct vfs_dir *dir, const struct store_options *options,
     }
     *ret_store = s;
     return 0;
+}
+
+int store_inspect(struct vfs_dir *dir, const struct store_keeper *keeper,
+                  struct store_recovery *ret_recovery)
+{
+    const struct store_options options = { .segment_bytes = FORMAT_SEGMENT_BYTES_MIN };
+    struct store *s;
+    int r = make(dir, &options, &s);
+    if (r < 0)
+        return r;
+    r = vfs_lock(s->dir, LOCK_FILE);
+    if (r == 0)
+        r = recover(s, keeper, false, ret_recovery);
+    store_free(s);
+    return r == -EAGAIN ? PEN_ELOCKED : r;
 }
 
 int store_close(struct store **store)

@@ -59,11 +59,20 @@ struct store_options {
     uint32_t segment_bytes; /* FORMAT_SEGMENT_BYTES_MIN to _MAX, a multiple of the page; 0: by max_disk */
     uint64_t disk_max; /* bytes of all its files, at least STORE_SEGMENTS_MIN segments */
     uint64_t seed;     /* random: of what no peer may guess */
+    bool rewrite;      /* move all that lives into new segments, so that no old one stays */
     bool by_hand; /* no threads: who opened it calls store_work(), for tests in which nothing happens by itself */
     /* A commit has ended, or the condition has changed; there may be room again for a put that found none. On the store's
      * thread, which holds no lock, one call at a time. */
     void (*on_news)(void *arg, const struct store_news *news);
     void *arg;
+};
+
+/* A range of a segment that was durable once and cannot be read now. */
+struct store_damage {
+    uint64_t segment;
+    uint64_t at, bytes;           /* bytes 0: frames that are missing altogether */
+    uint64_t seq_first, seq_last; /* of the commits in question; 0: unknown */
+    bool record;                  /* one record, or some: the commit's others are there */
 };
 
 /* Who takes what a store has kept. Each returns 0, or an error that ends the opening. All on the opener's thread. */
@@ -72,6 +81,8 @@ struct store_keeper {
     int (*job)(void *arg, const struct store_job *job);
     /* A dedupe id that is still remembered, of a job that lives or has ended: id, dedupe and dedupe_ns. NULL: none. */
     int (*dedupe)(void *arg, const struct store_job *job);
+    /* What cannot be brought back; may be NULL. */
+    int (*damage)(void *arg, const struct store_damage *damage);
     /* Bytes read, of all; may be NULL. */
     void (*progress)(void *arg, uint64_t done_bytes, uint64_t all_bytes);
     void *arg;
@@ -81,7 +92,7 @@ struct store_keeper {
 struct store_recovery {
     uint64_t jobs, bytes; /* that live, with their payload */
     uint64_t last_id;     /* the highest id ever put, as far as can be told */
-    uint64_t segments, frames;
+    uint64_t segments, frames, records;
     uint64_t torn_bytes;    /* of a commit that was not finished, cut off */
     uint64_t damaged;       /* ranges that were durable and cannot be read */
     uint64_t damaged_bytes; /* in them */
@@ -93,6 +104,10 @@ struct store_recovery {
 int store_open(struct vfs_dir *dir, const struct store_options *options,
                const struct store_keeper *keeper, struct store **ret_store,
                struct store_recovery *ret_recovery) MUST_CHECK;
+
+/* Look at the store in a folder, which is its own from here on, and change nothing. Errors as above. */
+int store_inspect(struct vfs_dir *dir, const struct store_keeper *keeper,
+                  struct store_recovery *ret_recovery) MUST_CHECK;
 
 /* Write what was not yet, end in order and free it; sets to NULL, accepts NULL. Blocks until it is on the disk, unless
  * the store has failed. An error tells that something that was put may not be kept. */

@@ -39,6 +39,11 @@ fuzz_targets += %reldir%/fuzz_worker.fuzz
 %canon_reldir%_fuzz_worker_fuzz_SOURCES = %reldir%/fuzz_worker.c $(fuzz_main)
 %canon_reldir%_fuzz_worker_fuzz_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 
+fuzz_targets += %reldir%/fuzz_store.fuzz
+%canon_reldir%_fuzz_store_fuzz_SOURCES = \
+	%reldir%/fuzz_store.c tests/sim/vfs_sim.c tests/sim/vfs_sim.h $(fuzz_main)
+%canon_reldir%_fuzz_store_fuzz_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+
 check_PROGRAMS += $(fuzz_targets)
 TESTS += $(fuzz_targets)
 TEST_EXTENSIONS += .fuzz

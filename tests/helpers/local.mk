@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# Programs that tests run. They stand alone: nothing of penstock is linked.
+# Programs that tests run. Clients stand alone: nothing of penstock is linked.
 
 check_PROGRAMS += %reldir%/coproc
 %canon_reldir%_coproc_LDADD =
@@ -8,6 +8,9 @@ check_PROGRAMS += %reldir%/coproc
 # A libnanomsg client for load.
 check_PROGRAMS += %reldir%/spload
 %canon_reldir%_spload_LDADD = $(LIBNANOMSG_LIBS)
+
+# A durable queue's folder, made without a daemon.
+check_PROGRAMS += %reldir%/mkstore
 
 # Clients as others write them, over each library.
 check_PROGRAMS += %reldir%/sp_client_nn

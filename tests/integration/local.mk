@@ -23,7 +23,8 @@ integration_tests = \
 	%reldir%/readme \
 	%reldir%/service \
 	%reldir%/service-calls \
-	%reldir%/stanza-worker
+	%reldir%/stanza-worker \
+	%reldir%/store
 
 # Configurations and what is said about them.
 integration_tests += \
