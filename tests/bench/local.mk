@@ -29,9 +29,11 @@ EXTRA_DIST += \
 	%reldir%/brokers/nng.c \
 	%reldir%/brokers/redis.c \
 	%reldir%/brokers/wire.h \
+	%reldir%/brokers/workers.c \
 	%reldir%/brokers/zmq.c \
 	%reldir%/growth \
-	%reldir%/peers
+	%reldir%/peers \
+	%reldir%/tables.py
 
 # Other people's queues, which queue-peers builds for itself where it can.
 EXTRA_DIST += \

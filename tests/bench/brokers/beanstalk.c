@@ -13,6 +13,7 @@ enum { COMMAND_BYTES = 48, RESERVES_MAX = 64, LINE_MAX_BYTES = 256 };
 struct link {
     struct wire *wire, *answers; /* two connections for who asks: one waits for answers */
     uint8_t *out;
+    size_t reserves; /* whose answers have not come */
 };
 
 static size_t line_bytes(struct wire *w)
@@ -105,37 +106,40 @@ static const uint8_t *take(struct wire *w, unsigned long *ret_id)
     return wire_at(w) - bytes - 2;
 }
 
-static void delete_jobs(struct wire *w, const unsigned long *ids, size_t n)
+/* Jobs are deleted together with reserving the next ones. */
+static void delete_and_reserve(struct link *l, const unsigned long *ids, size_t n, size_t most)
 {
-    char commands[RESERVES_MAX * COMMAND_BYTES], line[LINE_MAX_BYTES];
+    static const char more[] = "reserve-with-timeout 0\r\n";
+    char commands[2 * RESERVES_MAX * COMMAND_BYTES];
     size_t bytes = 0;
     for (size_t i = 0; i < n; i++)
         bytes += (size_t)snprintf(commands + bytes, COMMAND_BYTES, "delete %lu\r\n", ids[i]);
-    wire_write(w, commands, bytes);
-    for (size_t i = 0; i < n; i++)
-        expect(w, "DELETED", line);
+    bytes += (size_t)snprintf(commands + bytes, COMMAND_BYTES, "reserve\r\n");
+    for (size_t i = 1; i < most; i++, bytes += sizeof more - 1)
+        memcpy(commands + bytes, more, sizeof more - 1);
+    wire_write(l->answers, commands, bytes);
+    l->reserves = most;
 }
 
 static void work(void *arg, size_t most)
 {
-    static const char wait[] = "reserve\r\n", more[] = "reserve-with-timeout 0\r\n";
-    struct wire *w = ((struct link *)arg)->answers;
-    char commands[RESERVES_MAX * COMMAND_BYTES];
+    struct link *l = arg;
     unsigned long ids[RESERVES_MAX];
-    size_t n = 0, bytes = sizeof wait - 1;
+    char line[LINE_MAX_BYTES];
+    size_t n = 0;
     most = most < RESERVES_MAX ? most : RESERVES_MAX;
-    memcpy(commands, wait, bytes);
-    for (size_t i = 1; i < most; i++, bytes += sizeof more - 1)
-        memcpy(commands + bytes, more, sizeof more - 1);
-    wire_write(w, commands, bytes);
-    for (size_t i = 0; i < most; i++) {
-        const uint8_t *body = take(w, &ids[n]);
+    if (l->reserves == 0)
+        delete_and_reserve(l, NULL, 0, most);
+    for (; l->reserves > 0; l->reserves--) {
+        const uint8_t *body = take(l->answers, &ids[n]);
         if (body == NULL)
             continue;
         load_came(body, load.bytes);
         n++;
     }
-    delete_jobs(w, ids, n);
+    delete_and_reserve(l, ids, n, most);
+    for (size_t i = 0; i < n; i++)
+        expect(l->answers, "DELETED", line);
 }
 
 static void receive(void *arg)

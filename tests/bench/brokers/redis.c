@@ -19,6 +19,7 @@ struct link {
     redisContext *redis;
     struct link *answers;  /* of who asks: another one, which waits for answers */
     const char *to, *from; /* lists */
+    bool reads;            /* streams: a read is under way */
     size_t words;          /* of the command that is being made */
     const char *word[WORDS_MAX];
     size_t length[WORDS_MAX];
@@ -223,19 +224,26 @@ static void stream_send(void *arg, const uint8_t *messages, size_t n)
         receipts += stream_receipts(arg);
 }
 
-/* A reply is [[stream, [[id, [field, value]], ...]]]. */
+static void stream_read(struct link *l, size_t most)
+{
+    char count[24];
+    words(l, (const char *const[]){ "XREADGROUP", "GROUP", "workers", "me", "COUNT",
+                                    number(most < ENTRIES_MAX ? most : ENTRIES_MAX, count), "BLOCK",
+                                    "0", "STREAMS", "load", ">", NULL });
+    append(l);
+    l->reads = true;
+}
+
+/* Entries are acknowledged and deleted together with reading the next ones. A reply is
+ * [[stream, [[id, [field, value]], ...]]]. */
 static void stream_work(void *arg, size_t most)
 {
     struct link *l = arg;
-    char count[24];
-    most = most < ENTRIES_MAX ? most : ENTRIES_MAX;
-    words(l,
-          (const char *const[]){ "XREADGROUP", "GROUP", "workers", "me", "COUNT",
-                                 number(most, count), "BLOCK", "0", "STREAMS", "load", ">", NULL });
-    append(l);
-    redisReply *r = reply_of(l), *entries = r->element[0]->element[1];
     static const char *const settle[][4] = { { "XACK", "load", "workers", NULL },
                                              { "XDEL", "load", NULL } };
+    if (!l->reads)
+        stream_read(l, most);
+    redisReply *r = reply_of(l), *entries = r->element[0]->element[1];
     for (int k = 0; k < 2; k++) {
         words(l, settle[k]);
         for (size_t i = 0; i < entries->elements; i++)
@@ -246,6 +254,7 @@ static void stream_work(void *arg, size_t most)
         redisReply *value = entries->element[i]->element[1]->element[1];
         load_came(value->str, value->len);
     }
+    stream_read(l, most);
     expect_replies(l, 2);
     freeReplyObject(r);
 }
