@@ -151,10 +151,14 @@ static void again_after(struct broker *b, uint32_t i, span_t delay, bool front)
 static void bury(struct broker *b, uint32_t i)
 {
     struct record *r = record_at(b, i);
+    b->ledger.buried_ever++;
+    if (b->shut && !keeps(b)) { /* Nobody will kick it. */
+        job_drop(b, i, DROP_SHUTDOWN);
+        return;
+    }
     record_set_state(b, r, JOB_BURIED);
     list_push_index(b, &b->buried, i);
     refresh_lane_of(b, r);
-    b->ledger.buried_ever++;
     journal_change(b, i);
 }
 

@@ -640,6 +640,8 @@ static void model_settle(struct model_job *j, const struct job_settle *s)
     case OUTCOME_BURIED:
         j->state = JOB_BURIED;
         j->place = ++m.back;
+        if (m.shut && m.mode != BROKER_KEEP)
+            drop(j, DROP_SHUTDOWN);
         break;
     }
 }

@@ -13,5 +13,9 @@ sim_tests += %reldir%/test_store_damage
 %canon_reldir%_test_store_damage_SOURCES = %reldir%/test_store_damage.c $(vfs_sim)
 LONG_TESTS += %reldir%/test_store_damage
 
+# A day of the broker in virtual time.
+sim_tests += %reldir%/broker_sim
+LONG_TESTS += %reldir%/broker_sim
+
 check_PROGRAMS += $(sim_tests)
 TESTS += $(sim_tests)
