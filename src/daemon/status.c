@@ -44,14 +44,15 @@ static int add_slow(json_t *list, const struct endpoint_slow_peer *peers, size_t
 /* What the native transport counts about those who came; slow moves in. */
 static json_t *peers_json(const struct endpoint_stats *e, json_t *slow)
 {
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}",
-                     "connects", INT(e->connects), "accepts", INT(e->accepts), "breaks",
-                     INT(e->breaks), "refused", INT(e->refused), "denied", INT(e->denied), "idle",
-                     INT(e->idle), "unfinished", INT(e->unfinished), "handshake_timeouts",
-                     INT(e->handshake_timeouts), "wrong_protocol", INT(e->wrong_protocol), "http",
-                     INT(e->garbage_http), "tls", INT(e->garbage_tls), "garbage",
-                     INT(e->garbage_other), "dropped_slow", INT(e->dropped_slow), "dropped_gone",
-                     INT(e->dropped_gone), "slow", slow);
+    return json_pack(
+        "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}",
+        "connects", INT(e->connects), "accepts", INT(e->accepts), "breaks", INT(e->breaks),
+        "connect_errors", INT(e->connect_errors), "accept_errors", INT(e->accept_errors), "refused",
+        INT(e->refused), "denied", INT(e->denied), "idle", INT(e->idle), "unfinished",
+        INT(e->unfinished), "handshake_timeouts", INT(e->handshake_timeouts), "wrong_protocol",
+        INT(e->wrong_protocol), "http", INT(e->garbage_http), "tls", INT(e->garbage_tls), "garbage",
+        INT(e->garbage_other), "dropped_slow", INT(e->dropped_slow), "dropped_gone",
+        INT(e->dropped_gone), "slow", slow);
 }
 
 /* All threads of an entry together. */
@@ -152,12 +153,13 @@ static json_t *publisher_json(const struct publisher *p)
         return NULL;
     }
     const struct conf_publisher *c = publisher_conf(p);
-    return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "name", c->name,
-                     "pattern", conf_pattern_word(c->pattern), "out", INT(s.outlet.sent),
+    return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "name",
+                     c->name, "pattern", conf_pattern_word(c->pattern), "out", INT(s.outlet.sent),
                      "bytes_out", INT(s.endpoint.bytes_out), "waiting_bytes",
                      INT(s.outlet.waiting_bytes), "lost", INT(s.outlet.lost), "dropped",
                      INT(s.endpoint.dropped_no_peer + s.endpoint.dropped_error +
                          s.endpoint.dropped_slow + s.endpoint.dropped_gone),
+                     "malformed", INT(s.endpoint.malformed), "too_big", INT(s.endpoint.too_big),
                      "peers", INT(s.endpoint.peers), "connections", peers_json(&s.endpoint, list),
                      "replay", replay_json(publisher_replay(p)));
 }

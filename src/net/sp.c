@@ -607,7 +607,8 @@ static size_t or_default(size_t value, size_t otherwise)
 static void set_options(struct sp_endpoint *s, const struct endpoint_options *o)
 {
     s->protocol = patterns[o->pattern].protocol;
-    s->can_receive = patterns[o->pattern].receives;
+    s->may_speak = patterns[o->pattern].receives;
+    s->can_receive = s->may_speak && o->events->on_frames != NULL;
     s->way = patterns[o->pattern].way;
     s->has_stacks = patterns[o->pattern].has_stacks;
     s->message_max = or_default(o->message_max, MESSAGE_MAX_DEFAULT);

@@ -134,7 +134,8 @@ struct sp_endpoint {
 
     /* fixed after init */
     uint16_t protocol;
-    bool can_receive;
+    bool can_receive; /* and somebody here wants it */
+    bool may_speak;   /* its peers, whether or not it is wanted */
     enum sp_way way;
     bool has_stacks;                 /* its messages begin with a stack of ids */
     size_t message_max, payload_max; /* payload: with the stack */

@@ -615,14 +615,17 @@ void sp_peer_fill(struct sp_peer *p)
         fill_small(p);
 }
 
-/* A peer that we only send to says nothing; libnanomsg 1.1.5 dies of one that does. */
+/* What comes where we only send. A bus or a pair may speak, to nobody; a subscriber or a puller does not, and libnanomsg
+ * 1.1.5 dies of one that does. */
 static void on_unexpected(struct sp_peer *p)
 {
-    uint8_t byte;
-    ssize_t got = recv(p->io.fd, &byte, 1, MSG_DONTWAIT);
+    struct sp_endpoint *s = p->owner;
+    ssize_t got = recv(p->io.fd, s->gather.scratch, SP_GATHER_SCRATCH_BYTES, MSG_DONTWAIT);
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return;
-    if (got > 0)
+    if (got > 0 && s->may_speak)
+        sp_idle_note(p);
+    else if (got > 0)
         malformed(p, "a message, which its pattern does not do");
     else
         sp_peer_lose(p, got == 0 ? "it has left" : strerrordesc_np(errno));

@@ -3,6 +3,7 @@
 # The real programs, driven by scripts: add an executable script's name to integration_tests.
 
 integration_tests = \
+	%reldir%/attacks \
 	%reldir%/batch \
 	%reldir%/bench \
 	%reldir%/cli \
@@ -34,7 +35,7 @@ check_PROGRAMS += %reldir%/conf_tool
 EXTRA_DIST += %reldir%/conf
 
 # What the scripts in Python share.
-EXTRA_DIST += %reldir%/daemon.py %reldir%/frames.py %reldir%/pipeline.py
+EXTRA_DIST += %reldir%/daemon.py %reldir%/frames.py %reldir%/pipeline.py %reldir%/rawsp.py
 
 LONG_TESTS += %reldir%/life
 

@@ -103,6 +103,31 @@ START_TEST(pair_survives_hello_and_reset)
 }
 END_TEST
 
+/* One who spoke to nobody and left is seen to have left, and another is let in. */
+START_TEST(pair_that_only_sends)
+{
+    static const struct endpoint_events events = { 0 };
+    make_address(_i == 1);
+    struct endpoint_options options = options_for(SP_PAIR);
+    options.events = &events;
+    fixture_open(&options);
+    for (int i = 0; i < 3; i++) {
+        int fd = greeted(SP_PROTOCOL_PAIR);
+        say_message(fd, "is anybody there?");
+        turn();
+        ck_assert_uint_eq(fixture_stats().peers, 1);
+        ck_assert(send_slice(text_slice("yes"), NULL));
+        uint8_t got[SP_HEAD_BYTES_MAX + 3];
+        hear(fd, got, sp_head_bytes(carrier()) + 3);
+        say_message(fd, "good");
+        close(fd);
+        run_until(fixture_stats().peers == 0);
+    }
+    ck_assert_uint_eq(fixture_stats().malformed, 0);
+    endpoint_free(&fixture.endpoint);
+}
+END_TEST
+
 START_TEST(pair_has_one_peer)
 {
     make_address(_i == 1);
@@ -719,6 +744,7 @@ static void add_attacks(Suite *suite)
     tcase_add_loop_test(t, hello_and_reset, 0, 2);
     tcase_add_loop_test(t, pair_survives_hello_and_reset, 0, 2);
     tcase_add_loop_test(t, pair_has_one_peer, 0, 2);
+    tcase_add_loop_test(t, pair_that_only_sends, 0, 2);
     tcase_add_loop_test(t, silent_handshakes, 0, 2);
     tcase_add_loop_test(t, reset_in_mid_message, 0, 2);
     tcase_add_loop_test(t, garbage_is_counted_by_kind, 0, 2);
