@@ -6,6 +6,7 @@ integration_tests = \
 	%reldir%/attacks \
 	%reldir%/batch \
 	%reldir%/bench \
+	%reldir%/bench-peers \
 	%reldir%/cli \
 	%reldir%/demo \
 	%reldir%/examples \

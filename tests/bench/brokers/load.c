@@ -11,7 +11,7 @@
  *   load-CLIENT PEER serve relay|fan-out IN OUT be the broker
  *
  * Options, each with a number: --bytes, --ms (how long), --count (instead: how many), --rate, --in-flight, --batch,
- * --window (messages that are sent and not yet received), --receivers.
+ * --window (messages that are sent and not yet received), --receivers, --patience (seconds until whoever waits gives up).
  *
  * Every message has its number and a filling that follows from it, so that one that is lost, comes twice or is
  * damaged is seen; the last one says that it is the last. At a fixed rate a message is due at its time even when the
@@ -46,8 +46,7 @@ enum {
     MESSAGE_MIN_BYTES = 32,
     BATCH_MAX = 4096,
     TAKEN_MAX = 256, /* jobs at a time, when more than one is under way; a client may want fewer */
-    PROBE_WAIT_MS = 10, /* then the probe is sent again */
-    PATIENCE_S = 20     /* far more than a run takes: whoever still waits then has lost something */
+    PROBE_WAIT_MS = 10 /* then the probe is sent again */
 };
 
 enum kind { DATA, LAST, PROBE };
@@ -79,7 +78,10 @@ static struct {
 struct load load = { .bytes = 100, .batch = 128 };
 static struct {
     uint64_t ms, count, rate, in_flight, window, receivers;
-} plan = { .ms = 1200, .rate = 10000, .in_flight = 256, .window = 16384, .receivers = 1 };
+    uint64_t patience_s; /* far more than a run takes: whoever still waits then has lost something */
+} plan = {
+    .ms = 1200, .rate = 10000, .in_flight = 256, .window = 16384, .receivers = 1, .patience_s = 20
+};
 
 static const struct peer *peer;
 static struct account *mine; /* of a receiver */
@@ -489,7 +491,7 @@ static pid_t start(void (*body)(void), struct account *account)
         return pid;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     prctl(PR_SET_TIMERSLACK, 1);
-    alarm(PATIENCE_S);
+    alarm((unsigned)plan.patience_s);
     mine = account;
     body();
     _exit(0);
@@ -587,10 +589,12 @@ static bool options(int argc, char **argv)
     static const struct option names[] = {
         { "bytes", 1, NULL, 'b' },  { "ms", 1, NULL, 'm' },        { "count", 1, NULL, 'c' },
         { "rate", 1, NULL, 'r' },   { "in-flight", 1, NULL, 'f' }, { "batch", 1, NULL, 'n' },
-        { "window", 1, NULL, 'w' }, { "receivers", 1, NULL, 'k' }, { NULL, 0, NULL, 0 }
+        { "window", 1, NULL, 'w' }, { "receivers", 1, NULL, 'k' }, { "patience", 1, NULL, 'p' },
+        { NULL, 0, NULL, 0 }
     };
-    uint64_t *const values[] = { &bytes,          &plan.ms, &plan.count,  &plan.rate,
-                                 &plan.in_flight, &batch,   &plan.window, &plan.receivers };
+    uint64_t *const values[] = { &bytes,       &plan.ms,        &plan.count,
+                                 &plan.rate,   &plan.in_flight, &batch,
+                                 &plan.window, &plan.receivers, &plan.patience_s };
     for (int c, at; (c = getopt_long(argc, argv, "", names, &at)) != -1;) {
         if (c == '?')
             return false;
