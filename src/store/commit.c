@@ -58,11 +58,21 @@ mono_t commit_due(const struct store *s)
 
 /* ---- one commit ---- */
 
-/* Acks that found no room before, as many as do now. */
+/* What the index says of a job, into the frame. */
+static bool add_fate(struct store *s, struct frame *f, uint64_t id)
+{
+    const struct index_entry *e = index_find(s->index, id);
+    if (e == NULL)
+        return frame_add_ack(f, id);
+    const struct store_state state = index_state(e);
+    return frame_add_state(f, id, &state);
+}
+
+/* Ends and changes that found no room before, as many as do now. */
 static void add_late(struct store *s, struct frame *f)
 {
     size_t n = 0;
-    while (n < s->late.count && frame_add_ack(f, s->late.at[n]))
+    while (n < s->late.count && add_fate(s, f, s->late.at[n]))
         n++;
     if (n == 0)
         return;

@@ -19,7 +19,7 @@ struct sleeper {
     bool asleep; /* lock: lock */
 };
 
-/* Ids that found no room in a frame. */
+/* Jobs whose end or change found no room in a frame. */
 struct late_ids {
     uint64_t *at;
     size_t count, cap;

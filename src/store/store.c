@@ -267,22 +267,6 @@ static struct futex *note_lazy(struct store *s)
     return sleeper_call(&s->disk_sleeper);
 }
 
-void store_change(struct store *s, uint64_t id, const struct store_state *state)
-{
-    struct futex *call = NULL;
-    lock_take(&s->lock);
-    struct index_entry *e = index_find(s->index, id);
-    if (e != NULL) {
-        index_set_state(e, state);
-        if (frame_add_state(s->open, id, state))
-            call = note_lazy(s);
-        else
-            s->counts.lost_changes++;
-    }
-    lock_drop(&s->lock);
-    sleeper_wake(call);
-}
-
 static bool add_late(struct late_ids *late, uint64_t id)
 {
     if (late->count == late->cap) {
@@ -297,6 +281,22 @@ static bool add_late(struct late_ids *late, uint64_t id)
     return true;
 }
 
+void store_change(struct store *s, uint64_t id, const struct store_state *state)
+{
+    struct futex *call = NULL;
+    lock_take(&s->lock);
+    struct index_entry *e = index_find(s->index, id);
+    if (e != NULL) {
+        index_set_state(e, state);
+        if (frame_add_state(s->open, id, state) || add_late(&s->late, id))
+            call = note_lazy(s);
+        else
+            s->counts.lost++;
+    }
+    lock_drop(&s->lock);
+    sleeper_wake(call);
+}
+
 void store_end(struct store *s, uint64_t id)
 {
     struct futex *call = NULL;
@@ -308,7 +308,7 @@ void store_end(struct store *s, uint64_t id)
         if (frame_add_ack(s->open, id) || add_late(&s->late, id))
             call = note_lazy(s);
         else
-            s->counts.lost_changes++;
+            s->counts.lost++;
     }
     lock_drop(&s->lock);
     sleeper_wake(call);
@@ -331,7 +331,7 @@ void store_stats(struct store *s, struct store_stats *ret_stats)
     ret_stats->jobs = index_count(s->index);
     ret_stats->segments = s->segments_count;
     ret_stats->disk_bytes = (uint64_t)s->segments_count * s->options.segment_bytes;
-    ret_stats->waiting_ends = s->late.count;
+    ret_stats->late = s->late.count;
     lock_drop(&s->lock);
 }
 

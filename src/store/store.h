@@ -152,8 +152,8 @@ struct store_stats {
     uint64_t moved_jobs, moved_bytes; /* copied out of old segments */
     uint64_t recycled, removed;       /* segments */
     uint64_t frozen;                  /* times */
-    uint64_t waiting_ends;            /* that found no room in a frame yet */
-    uint64_t lost_changes; /* that found no room, or no memory: after a restart the job is as it was before */
+    uint64_t late;                    /* ends and changes that found no room in a frame yet */
+    uint64_t lost; /* that found no memory for waiting either: after a restart the job is as it was before */
 };
 void store_stats(struct store *s, struct store_stats *ret_stats) ANY_THREAD;
 

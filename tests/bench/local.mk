@@ -12,6 +12,10 @@ bench_programs += %reldir%/handoff %reldir%/jobs %reldir%/queue
 	%reldir%/queue_run.c \
 	%reldir%/queue_run.h
 
+bench_programs += %reldir%/store
+%canon_reldir%_store_SOURCES = %reldir%/kit.h %reldir%/store.c
+%canon_reldir%_store_LDADD = $(LDADD) $(LMDB_LIBS)
+
 bench_programs += %reldir%/isopool
 %canon_reldir%_isopool_SOURCES = %reldir%/isopool.c %reldir%/kit.h
 
