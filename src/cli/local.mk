@@ -20,6 +20,7 @@ penstock_SOURCES += \
 	%reldir%/control.c %reldir%/control.h \
 	%reldir%/exits.def \
 	%reldir%/format.c %reldir%/format.h \
+	%reldir%/frames.c %reldir%/frames.h \
 	%reldir%/human.c %reldir%/human.h \
 	%reldir%/main.c \
 	%reldir%/options.c %reldir%/options.h \

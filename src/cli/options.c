@@ -133,6 +133,12 @@ static const struct option_row rows[] = {
       "for push with --pull: measure the same first through WHAT and print the ratio; device: a forwarder over libnanomsg, "
       "in this process" },
 
+    { "framing", 0, "FRAMING", FOR(PUSH) | FOR(PULL) | FOR(PUB) | FOR(SUB) | FOR(REQ), IN_GENERAL,
+      AS_TEXT, INTO(framing), NULL,
+      "raw: a message is an SP message, unless given; batch: many are in one, for endpoints with framing: batch; "
+      "req then prints the receipts, and sub compares PREFIX with the topics" },
+    { "batch", 0, "N", FOR(PUSH) | FOR(PUB) | FOR(REQ), IN_GENERAL, AS_COUNT, INTO(batch), NULL,
+      "with --framing batch, send up to N messages in one, as many as are there; 256 unless given, at most 4096" },
     { "lines", 0, NULL, FOR_MESSAGES, IN_GENERAL, AS_FLAG, INTO(lines), NULL,
       "a message is a line: send each line of --file, or of standard input when push, pub, req or "
       "surveyor are given nothing to send; print a newline after each message" },

@@ -2,6 +2,7 @@
 #include "cli/output.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -66,32 +67,33 @@ static json_t *base64_string(const char *data, size_t bytes)
     return string;
 }
 
-/* Text as it is, bytes that are no text in base 64 under another name. */
-static int set_bytes(json_t *object, const char *const names[2], const char *data, size_t bytes)
+int output_set_bytes(json_t *object, const char *name, const void *data, size_t bytes)
 {
-    json_t *text = json_stringn(data, bytes);
-    const char *name = text != NULL ? names[0] : names[1];
-    if (text == NULL)
+    char name64[32];
+    json_t *text = json_stringn(bytes > 0 ? data : "", bytes);
+    if (text == NULL) {
+        (void)snprintf(name64, sizeof name64, "%s64", name);
+        name = name64;
         text = base64_string(data, bytes);
+    }
     return json_object_set_new(object, name, text) < 0 ? PEN_ENOMEM : 0;
 }
 
 static int message_as_json(struct output *out, const char *data, size_t bytes)
 {
-    static const char *const topic[] = { "topic", "topic64" }, *const body[] = { "body", "body64" };
     json_t *object = json_object();
     const char *split = NULL;
     int r = object == NULL ? PEN_ENOMEM : 0;
     if (out->separator != NULL)
         split = memmem(data, bytes, out->separator, strlen(out->separator));
     if (r == 0 && split != NULL) {
-        r = set_bytes(object, topic, data, (size_t)(split - data));
+        r = output_set_bytes(object, "topic", data, (size_t)(split - data));
         split += strlen(out->separator);
         bytes -= (size_t)(split - data);
         data = split;
     }
     if (r == 0)
-        r = set_bytes(object, body, data, bytes);
+        r = output_set_bytes(object, "body", data, bytes);
     if (r == 0)
         return output_json(out, object);
     json_decref(object);

@@ -32,6 +32,10 @@ bool output_prints(const struct output *out);
 /* One received message. PEN_ENOMEM, or what output_flush() says. */
 int output_message(struct output *out, const void *data, size_t bytes) MUST_CHECK;
 
+/* A member for bytes: text as it is, bytes that are no text in base 64 under name with 64 behind it, of at most 29 bytes.
+ * PEN_ENOMEM. */
+int output_set_bytes(json_t *object, const char *name, const void *data, size_t bytes) MUST_CHECK;
+
 /* One JSON value in a line; takes the reference. PEN_ENOMEM, or what output_flush() says. */
 int output_json(struct output *out, json_t *value) MUST_CHECK;
 

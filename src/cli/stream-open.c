@@ -10,6 +10,7 @@
 
 #include <penstock/time.h>
 
+#include "base/str.h"
 #include "cli/signals.h"
 #include "cli/stream.h"
 
@@ -20,6 +21,11 @@ static int usage(const struct options *o, const char *text)
     return EXIT_USAGE;
 }
 
+static bool is_batch(const struct options *o)
+{
+    return o->framing != NULL && str_equal(o->framing, "batch");
+}
+
 static int check_options(const struct options *o)
 {
     enum pattern pattern = (enum pattern)o->command->id;
@@ -27,6 +33,12 @@ static int check_options(const struct options *o)
         return usage(o, "say where: --connect URL or --bind URL");
     if (o->data != NULL && o->file != NULL)
         return usage(o, "--data and --file do not go together");
+    if (o->framing != NULL && !is_batch(o) && !str_equal(o->framing, "raw"))
+        return usage(o, "--framing is raw or batch");
+    if (o->batch > 0 && (!is_batch(o) || o->batch > FRAMES_BATCH_MAX))
+        return usage(o, "--batch goes with --framing batch, and up to 4096");
+    if (is_batch(o) && o->separator != NULL)
+        return usage(o, "--separator does not go with --framing batch, where topics stand apart");
     if ((pattern == PATTERN_PUSH || pattern == PATTERN_PUB || pattern == PATTERN_REQ ||
          pattern == PATTERN_SURVEYOR) &&
         !stream_has_source(o))
@@ -79,9 +91,9 @@ static int set_up_socket(struct stream *s)
         r = client_name(&s->client, o->socket_name);
     if (r == 0 && s->client.pattern == PATTERN_SURVEYOR && o->recv_timeout.ns >= 0)
         r = client_survey_deadline(&s->client, o->recv_timeout);
-    for (size_t i = 0; r == 0 && i < o->subscribe.n; i++)
+    for (size_t i = 0; r == 0 && !s->batch && i < o->subscribe.n; i++)
         r = client_subscribe(&s->client, o->subscribe.at[i].text);
-    if (r == 0 && s->client.pattern == PATTERN_SUB && o->subscribe.n == 0)
+    if (r == 0 && s->client.pattern == PATTERN_SUB && (o->subscribe.n == 0 || s->batch))
         r = client_subscribe(&s->client, "");
     if (r == 0)
         return EXIT_OK;
@@ -113,7 +125,7 @@ static int add_addresses(struct stream *s, const struct option_list *list, bool 
 
 int stream_open(struct stream *s, const struct options *o)
 {
-    *s = (struct stream){ .o = o };
+    *s = (struct stream){ .o = o, .batch = is_batch(o) };
     int code = check_options(o);
     if (code != EXIT_OK)
         return code;
@@ -206,6 +218,7 @@ int stream_close(struct stream *s)
         code = EXIT_OUTPUT;
     }
     source_fini(&s->source);
+    frames_fini(&s->frames);
     output_fini(&s->output);
     return code;
 }

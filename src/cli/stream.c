@@ -136,7 +136,8 @@ static bool took_a_turn(struct stream *s)
     return true;
 }
 
-bool stream_next(struct stream *s, const void **ret_data, size_t *ret_bytes)
+/* The next message that is to be sent. */
+static bool next_message(struct stream *s, const void **ret_data, size_t *ret_bytes)
 {
     unsigned ready;
     for (;;) {
@@ -153,12 +154,49 @@ bool stream_next(struct stream *s, const void **ret_data, size_t *ret_bytes)
     }
 }
 
+/* How many messages may go into the next frame. */
+static uint64_t frame_limit(const struct stream *s)
+{
+    const struct options *o = s->o;
+    uint64_t limit = o->batch > 0 ? o->batch : FRAMES_BATCH_DEFAULT;
+    if (o->interval.ns > 0)
+        return 1;
+    if (o->count > 0 && s->client.pattern != PATTERN_REQ && o->count - s->tally.sent < limit)
+        return o->count - s->tally.sent;
+    return limit;
+}
+
+/* A frame of what is there: the input is waited for once. */
+static bool next_frame(struct stream *s, const void **ret_data, size_t *ret_bytes)
+{
+    const void *data;
+    size_t bytes;
+    if (!next_message(s, &data, &bytes))
+        return false;
+    uint64_t limit = frame_limit(s);
+    int more = 1, r = frames_begin(&s->frames);
+    while (r == 0 && more == 1) {
+        r = frames_add(&s->frames, data, bytes);
+        more = r == 0 && s->frames.writer.count < limit ? source_next(&s->source, &data, &bytes) : 0;
+    }
+    if (r < 0)
+        return stream_fail(s, EXIT_INTERNAL, "cannot make a frame", r);
+    *ret_data = s->frames.to;
+    *ret_bytes = s->frames.writer.used;
+    return true;
+}
+
+bool stream_next(struct stream *s, const void **ret_data, size_t *ret_bytes)
+{
+    return s->batch ? next_frame(s, ret_data, ret_bytes) : next_message(s, ret_data, ret_bytes);
+}
+
 int stream_try_send(struct stream *s, const void *data, size_t bytes)
 {
     int r = client_send(&s->client, data, bytes);
     if (r == 0) {
-        s->tally.sent++;
-        s->tally.sent_bytes += bytes;
+        s->tally.sent += s->batch ? s->frames.writer.count : 1;
+        s->tally.sent_bytes += s->batch ? s->frames.payload_bytes : bytes;
         (void)took_a_turn(s);
     } else if (r != PEN_EFULL) {
         (void)stream_fail(s, EXIT_INTERNAL, "cannot send", r);
@@ -191,6 +229,34 @@ bool stream_send(struct stream *s, const void *data, size_t bytes)
     return s->end == END_NOT_YET;
 }
 
+static int print_message(struct stream *s, const void *data, size_t bytes)
+{
+    s->tally.received++;
+    s->tally.received_bytes += bytes;
+    return output_message(&s->output, data, bytes);
+}
+
+/* Each record, as far as --count goes. A message that is no frame is told and passed over. */
+static int print_frame(struct stream *s, const void *data, size_t bytes)
+{
+    struct batch_reader reader;
+    int r = 0;
+    if (batch_reader_init(&reader, data, bytes) < 0) {
+        progress_end(&s->progress);
+        say("a message of %zu bytes cannot be read: %s", bytes, reader.why);
+        return 0;
+    }
+    while (r == 0 && (s->o->count == 0 || s->tally.received < s->o->count) &&
+           batch_reader_next(&reader)) {
+        if (!frames_wants(&reader.record, &s->o->subscribe))
+            continue;
+        s->tally.received++;
+        s->tally.received_bytes += reader.record.body_bytes;
+        r = frames_print(&reader, &s->output);
+    }
+    return r;
+}
+
 int stream_try_recv(struct stream *s)
 {
     struct client_message m;
@@ -201,9 +267,7 @@ int stream_try_recv(struct stream *s)
         (void)stream_fail(s, EXIT_INTERNAL, "cannot receive", r);
         return r;
     }
-    s->tally.received++;
-    s->tally.received_bytes += m.bytes;
-    r = output_message(&s->output, m.data, m.bytes);
+    r = (s->batch ? print_frame : print_message)(s, m.data, m.bytes);
     client_message_free(&m);
     if (r < 0)
         (void)output_failed(s, r);

@@ -11,6 +11,7 @@
 
 #include "cli/cli.h"
 #include "cli/client.h"
+#include "cli/frames.h"
 #include "cli/options.h"
 #include "cli/output.h"
 #include "cli/progress.h"
@@ -29,6 +30,8 @@ enum stream_end {
 struct stream {
     const struct options *o;
     struct client client;
+    bool batch; /* --framing batch */
+    struct frames frames;
     struct source source;
     struct output output;
     struct progress progress;
@@ -65,7 +68,7 @@ bool stream_wait(struct stream *s, unsigned wants, mono_t deadline, unsigned *re
 /* Waits and does nothing else. False as above. */
 bool stream_pause(struct stream *s, mono_t until);
 
-/* The next message to send, borrowed until the next call; waits for input. */
+/* The next SP message to send, borrowed until the next call; waits for input. */
 bool stream_next(struct stream *s, const void **ret_data, size_t *ret_bytes);
 
 /* Sends one message; waits for room as long as --send-timeout allows. */
