@@ -3,7 +3,7 @@
 # Benchmarks: add a program's name to bench_programs. "make bench" runs them.
 
 
-bench_programs += %reldir%/handoff %reldir%/jobs %reldir%/queue
+bench_programs += %reldir%/handoff %reldir%/held %reldir%/jobs %reldir%/queue
 %canon_reldir%_handoff_SOURCES = %reldir%/handoff.c %reldir%/kit.h
 %canon_reldir%_handoff_LDADD = $(LDADD) -lm
 %canon_reldir%_queue_SOURCES = \
