@@ -199,11 +199,14 @@ static bool may_open(struct broker *b, struct lane *lane)
 
 static void set_age(struct broker *b, struct lane *lane)
 {
-    if (lane->age_place != HEAP_NOWHERE)
-        heap_remove(&b->by_age, lane);
-    if (lane->jobs.head == NIL)
+    uint64_t id = lane->jobs.head == NIL ? 0 : record_at(b, lane->jobs.head)->id;
+    if (lane->age == id)
         return;
-    lane->age = record_at(b, lane->jobs.head)->id;
+    if (lane->age != 0)
+        heap_remove(&b->by_age, lane);
+    lane->age = id;
+    if (id == 0)
+        return;
     int e = heap_insert(&b->by_age, lane);
     check(e == 0);
 }

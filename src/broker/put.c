@@ -166,7 +166,7 @@ static inline uint32_t enter_plain(struct broker *b, const struct job_put *j, ui
     r->bytes = j->body.bytes;
     r->ext = j->ext;
     r->attempts = attempts;
-    r->priority = j->priority & 0xf;
+    r->priority = j->priority;
     b->ledger.accepted++;
     b->ledger.bytes += r->bytes;
     if (b->ledger.items_high < ++b->held)
@@ -219,8 +219,8 @@ static void commit(struct broker *b, struct job_put *j, bool more)
  * messages, at a third of the instructions. */
 static inline bool accept_plain(struct broker *b, struct job_put *j)
 {
-    bool plain = j->ext == NULL && j->priority <= PRIORITY_MAX && b->options.journal == NULL;
-    if (!plain || b->free_count <= b->reserved_items || !within(b, 1, j->body.bytes))
+    if (j->ext != NULL || j->priority > PRIORITY_MAX || b->free_count <= b->reserved_items ||
+        !within(b, 1, j->body.bytes))
         return false;
     set_receipt(j, ready_ahead(b, j->priority));
     j->ret_id = ++b->last_id;
@@ -354,7 +354,7 @@ int broker_put(struct broker *b, struct job_put *jobs, size_t n, mono_t now)
         return r;
     size_t k = 0;
     for (; k < n; k++) {
-        if (accept_plain(b, &jobs[k]))
+        if (b->options.journal == NULL && accept_plain(b, &jobs[k]))
             continue;
         int status = decide(b, &jobs[k]);
         if (status > 0)

@@ -76,8 +76,9 @@ void ready_remove(struct broker *b, uint32_t i)
     if (lane != NULL) {
         lane_remove(b, lane, i);
     } else {
-        list_remove_index(b, &b->levels[r->priority].plain, i);
-        plain_left(b, r);
+        struct level *level = &b->levels[r->priority];
+        list_remove_index(b, &level->plain, i);
+        plain_left(b, level, 1, r->bytes);
     }
 }
 

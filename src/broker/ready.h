@@ -22,24 +22,29 @@ static inline void plain_add(struct broker *b, struct record *r, uint32_t i)
     level->bytes += r->bytes;
 }
 
-/* It was taken out of its list. */
-static inline void plain_left(struct broker *b, const struct record *r)
+/* So many were taken out of this level's list. */
+static inline void plain_left(struct broker *b, struct level *level, uint64_t n, uint64_t bytes)
 {
-    struct level *level = &b->levels[r->priority];
     if (level->plain.head == NIL)
-        b->plain_mask &= ~(1u << r->priority);
-    level->count--;
-    level->bytes -= r->bytes;
+        b->plain_mask &= ~(1u << (level - b->levels));
+    level->count -= n;
+    level->bytes -= bytes;
+}
+
+static inline void plain_served(struct broker *b)
+{
+    if (b->vt < b->plain_vt)
+        b->vt = b->plain_vt;
 }
 
 /* The first of its priority. */
 static inline void plain_take(struct broker *b, struct record *r)
 {
-    (void)list_shift_index(b, &b->levels[r->priority].plain);
-    plain_left(b, r);
+    struct level *level = &b->levels[r->priority];
+    (void)list_shift_index(b, &level->plain);
+    plain_left(b, level, 1, r->bytes);
     record_set_state(b, r, JOB_LEASED);
-    if (b->vt < b->plain_vt)
-        b->vt = b->plain_vt;
+    plain_served(b);
 }
 
 /* ---- all jobs ---- */

@@ -33,6 +33,7 @@ enum {
     CHUNK_RECORDS = 1024,
     CHUNK_HOLDS = 64,
     NIL = UINT32_MAX,
+    HANDED_OUT = UINT32_MAX - 1,
     LEVELS = PRIORITY_MAX + 1,
     LANES_IDLE = 1024, /* keys without a job that are still remembered for what they have used */
     OWNERS_IDLE = 64,  /* workers without a job that keep their place */
@@ -50,15 +51,15 @@ struct record {
         uint32_t next; /* in its list */
         uint32_t hold; /* DELAYED; LEASED to an outside worker, NIL to one of our handlers */
     };
-    uint32_t prev;
-    uint16_t attempts;
+    uint32_t prev; /* DYING and handed out: HANDED_OUT, for it is in no list */
+    union {
+        uint16_t attempts;
+        uint16_t reason; /* DROPPED: enum drop_reason */
+    };
     uint8_t state; /* enum job_state */
-    uint8_t priority : 4;
-    uint8_t reason : 3;     /* DROPPED: enum drop_reason */
-    uint8_t handed_out : 1; /* DYING */
+    uint8_t priority;
 };
 _Static_assert(sizeof(struct record) == 48, "a job costs 48 bytes");
-_Static_assert(DROP_EXPIRED < 8, "a reason has 3 bits");
 
 struct index_list {
     uint32_t head, tail;
@@ -92,10 +93,10 @@ struct lane {
     uint32_t first; /* the job at the front while it is READY, that is while the lane is in its level's heap; NIL */
     uint32_t place;     /* in the level's heap */
     uint32_t age_place; /* in the heap of lanes by age */
-    uint64_t age;       /* the id of the job at the front, while it is in that heap */
-    uint64_t vt;        /* virtual time: what it has used by weight */
-    mono_t tat;         /* of its rate */
-    struct wait wait;   /* for its rate */
+    uint64_t age;     /* the id of the job at the front, by which it is in that heap; 0: in none */
+    uint64_t vt;      /* virtual time: what it has used by weight */
+    mono_t tat;       /* of its rate */
+    struct wait wait; /* for its rate */
     struct list idle;
     uint32_t weight;
     uint32_t key_bytes;
