@@ -108,14 +108,15 @@ bool broker_is_idle(const struct broker *b)
     const struct broker_ledger *g = &b->ledger;
     if (b->reserved_items > 0)
         return false;
-    return keeps(b) ? g->in_hand == 0 && b->dying_out == 0 : broker_ledger_held(g) == g->buried;
+    return keeps(b) ? g->in_hand == 0 && b->dying_out == 0 : b->held == g->buried;
 }
 
 bool broker_is_over(const struct broker *b)
 {
     const struct broker_ledger *g = &b->ledger;
-    bool none = g->ready + g->waiting + g->delayed + g->in_hand + b->reserved_items == 0;
-    return b->shut && (keeps(b) || none);
+    if (!b->shut || keeps(b))
+        return b->shut;
+    return g->ready + g->waiting + g->delayed + g->in_hand + b->reserved_items == 0;
 }
 
 bool broker_has_dropped(const struct broker *b)

@@ -35,9 +35,9 @@ uint32_t ready_choose(const struct broker *b)
 {
     uint32_t best = NIL, mask = b->plain_mask | b->lane_mask;
     uint64_t best_age = UINT64_MAX;
-    for (int p = PRIORITY_MAX; p >= 0; p--) {
-        if ((mask & (1u << p)) == 0)
-            continue;
+    for (uint32_t left = mask, bit; left != 0; left ^= bit) {
+        int p = 31 - __builtin_clz(left);
+        bit = 1u << p;
         uint32_t i = level_first(b, &b->levels[p]);
         uint64_t age = record_at(b, i)->id + (uint64_t)AGE_JOBS * (uint64_t)(PRIORITY_MAX - p);
         if (age < best_age) {

@@ -143,7 +143,8 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static void measure(enum kind kind, uint64_t held)
+/* Returns the least, which others on the machine disturb least. */
+static double measure(enum kind kind, uint64_t held)
 {
     double ns[ROUNDS];
     struct broker *b = with_held(kind, held);
@@ -164,6 +165,16 @@ static void measure(enum kind kind, uint64_t held)
     (void)fflush(stdout);
     broker_free(&b);
     drop_rest();
+    return ns[0];
+}
+
+/* From few to many, and how much more it costs then. */
+static void print_growth(enum kind kind)
+{
+    double first = measure(kind, 1000), last = first;
+    for (uint64_t held = 10000; held <= HELD_MAX; held *= 10)
+        last = measure(kind, held);
+    printf("{\"load\":\"%s\",\"growth\":%.2f}\n", kinds[kind], last / first);
 }
 
 /* ---- memory ---- */
@@ -195,7 +206,6 @@ int main(int argc, char **argv)
     }
     print_memory(HELD_MAX);
     for (int kind = 0; kind < KINDS; kind++)
-        for (uint64_t held = 1000; held <= HELD_MAX; held *= 10)
-            measure((enum kind)kind, held);
+        print_growth((enum kind)kind);
     return 0;
 }

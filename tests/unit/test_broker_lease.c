@@ -403,6 +403,65 @@ START_TEST(without_buried_jobs_a_kick_ends_delays)
 }
 END_TEST
 
+/* ---- looked at ---- */
+
+START_TEST(every_held_job_can_be_looked_at)
+{
+    struct broker *b = broker_of((struct broker_limits){ .attempts_max = 1, .dead_letters = true });
+    struct job_view view, views[4];
+    struct job_ext *ext = ext_new();
+    ext->delay_until = in_s(10);
+    for (int k = 0; k < 4; k++)
+        (void)put_plain(b);
+    uint64_t delayed = put_ok(b, (struct job_put){ .ext = ext, .priority = 3 });
+    struct job done = take_ok(b), leased = lease_ok(b, 5, 7), ours = take_ok(b);
+    settle_ok(b, &done, OUTCOME_DONE);
+    ck_assert(!broker_find(b, done.id, &view));
+    ck_assert(broker_find(b, ours.id, &view));
+    ck_assert_int_eq(view.state, JOB_LEASED);
+    ck_assert_int_eq(view.due.ns, PEN_NEVER.ns);
+    ck_assert(broker_peek(b, JOB_LEASED, &view));
+    ck_assert_uint_eq(view.id, leased.id);
+    ck_assert(broker_peek(b, JOB_DELAYED, &view));
+    ck_assert_uint_eq(view.id, delayed);
+    ck_assert_int_eq(view.due.ns, in_s(10).ns);
+    ck_assert_uint_eq(view.priority, 3);
+    ck_assert(broker_peek(b, JOB_READY, &view));
+    ck_assert_uint_eq(view.id, 4);
+    ck_assert(!broker_peek(b, JOB_BURIED, &view));
+    ck_assert(!broker_peek(b, JOB_DYING, &view));
+    uint32_t cursor = 0;
+    ck_assert_uint_eq(broker_list(b, &cursor, views, 3), 3);
+    ck_assert_uint_eq(broker_list(b, &cursor, views, 3), 1);
+    ck_assert_uint_eq(broker_list(b, &cursor, views, 3), 0);
+    ck_assert_str_eq(job_state_word(view.state), "ready");
+    the_end(b);
+}
+END_TEST
+
+START_TEST(a_forgiven_job_has_no_past)
+{
+    struct broker *b = broker_of((struct broker_limits){ .attempts_max = 1, .dead_letters = true });
+    struct job_ext *copy = NULL, *ext = with_key("k");
+    (void)put_ok(b, (struct job_put){ .ext = ext });
+    struct job j = take_ok(b);
+    struct job_failure why = { .error = PEN_EHANDLER, .text = "no" };
+    ck_assert_int_eq(settle_why(b, &j, OUTCOME_CRASHED, &why), 0);
+    ck_assert_uint_eq(broker_take_dying(b, &j, 1), 1);
+    ck_assert_int_eq(job_ext_copy(j.ext, &copy), 0);
+    ck_assert_str_eq(copy->key, "k");
+    ck_assert_str_eq(copy->error_text, "no");
+    ck_assert_uint_eq(copy->crashes, 1);
+    job_ext_forgive(copy);
+    ck_assert_ptr_null(copy->error_text);
+    ck_assert_int_eq(copy->error, 0);
+    ck_assert_uint_eq(copy->crashes, 0);
+    ck_assert_str_eq(copy->key, "k");
+    (void)put_ok(b, (struct job_put){ .ext = copy });
+    the_end(b);
+}
+END_TEST
+
 /* ---- limits ---- */
 
 START_TEST(in_flight_is_bounded)
@@ -472,6 +531,8 @@ int main(void)
     tcase_add_test(c, a_lost_lease_at_the_last_attempt_is_death);
     tcase_add_test(c, buried_jobs_wait_for_a_kick);
     tcase_add_test(c, without_buried_jobs_a_kick_ends_delays);
+    tcase_add_test(c, every_held_job_can_be_looked_at);
+    tcase_add_test(c, a_forgiven_job_has_no_past);
     suite_add_tcase(suite, c);
     c = tcase_create("limits");
     tcase_add_test(c, in_flight_is_bounded);
