@@ -22,11 +22,11 @@
 #include "base/str.h"
 
 static const int protocols[] = {
-    [PATTERN_PUSH] = NN_PUSH,         [PATTERN_PULL] = NN_PULL,
-    [PATTERN_PUB] = NN_PUB,           [PATTERN_SUB] = NN_SUB,
-    [PATTERN_REQ] = NN_REQ,           [PATTERN_REP] = NN_REP,
-    [PATTERN_BUS] = NN_BUS,           [PATTERN_PAIR] = NN_PAIR,
-    [PATTERN_SURVEYOR] = NN_SURVEYOR, [PATTERN_RESPONDENT] = NN_RESPONDENT,
+    [SOCKET_PUSH] = NN_PUSH,         [SOCKET_PULL] = NN_PULL,
+    [SOCKET_PUB] = NN_PUB,           [SOCKET_SUB] = NN_SUB,
+    [SOCKET_REQ] = NN_REQ,           [SOCKET_REP] = NN_REP,
+    [SOCKET_BUS] = NN_BUS,           [SOCKET_PAIR] = NN_PAIR,
+    [SOCKET_SURVEYOR] = NN_SURVEYOR, [SOCKET_RESPONDENT] = NN_RESPONDENT,
 };
 
 static int os_error(void)

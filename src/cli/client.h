@@ -18,16 +18,16 @@
 #include "base/units.h"
 
 enum pattern {
-    PATTERN_PUSH,
-    PATTERN_PULL,
-    PATTERN_PUB,
-    PATTERN_SUB,
-    PATTERN_REQ,
-    PATTERN_REP,
-    PATTERN_BUS,
-    PATTERN_PAIR,
-    PATTERN_SURVEYOR,
-    PATTERN_RESPONDENT,
+    SOCKET_PUSH,
+    SOCKET_PULL,
+    SOCKET_PUB,
+    SOCKET_SUB,
+    SOCKET_REQ,
+    SOCKET_REP,
+    SOCKET_BUS,
+    SOCKET_PAIR,
+    SOCKET_SURVEYOR,
+    SOCKET_RESPONDENT,
 };
 
 struct client {

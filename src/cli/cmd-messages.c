@@ -11,6 +11,7 @@
 #include <penstock/time.h>
 
 #include "cli/stream.h"
+#include "cli/subscribe.h"
 
 /* When the next message may be sent, after one was sent at `start`. */
 static bool keep_interval(struct stream *s, mono_t start)
@@ -52,7 +53,7 @@ static void receive_all(struct stream *s)
 /* One request's answer, or all that come to a survey. */
 static void take_answers(struct stream *s)
 {
-    bool survey = s->client.pattern == PATTERN_SURVEYOR;
+    bool survey = s->client.pattern == SOCKET_SURVEYOR;
     mono_t deadline = survey ? PEN_NEVER : stream_deadline(s->o->recv_timeout);
     do {
         int r = stream_recv(s, deadline);
@@ -203,7 +204,7 @@ static bool delay(struct stream *s)
 {
     span_t delay = s->o->delay;
     enum pattern pattern = s->client.pattern;
-    bool broadcasts = pattern == PATTERN_PUB || pattern == PATTERN_BUS || pattern == PATTERN_SURVEYOR;
+    bool broadcasts = pattern == SOCKET_PUB || pattern == SOCKET_BUS || pattern == SOCKET_SURVEYOR;
     if (delay.ns < 0 && broadcasts && stream_has_source(s->o))
         delay = span_ms(200);
     return delay.ns <= 0 || stream_pause(s, stream_deadline(delay));
@@ -212,11 +213,10 @@ static bool delay(struct stream *s)
 static void run(struct stream *s)
 {
     static void (*const ways[])(struct stream *) = {
-        [PATTERN_PUSH] = send_all,    [PATTERN_PUB] = send_all,
-        [PATTERN_PULL] = receive_all, [PATTERN_SUB] = receive_all,
-        [PATTERN_REQ] = ask_all,      [PATTERN_SURVEYOR] = ask_all,
-        [PATTERN_REP] = answer_all,   [PATTERN_RESPONDENT] = answer_all,
-        [PATTERN_PAIR] = talk,        [PATTERN_BUS] = talk,
+        [SOCKET_PUSH] = send_all,   [SOCKET_PUB] = send_all,          [SOCKET_PULL] = receive_all,
+        [SOCKET_SUB] = receive_all, [SOCKET_REQ] = ask_all,           [SOCKET_SURVEYOR] = ask_all,
+        [SOCKET_REP] = answer_all,  [SOCKET_RESPONDENT] = answer_all, [SOCKET_PAIR] = talk,
+        [SOCKET_BUS] = talk,
     };
     if (!delay(s))
         return;
@@ -229,6 +229,8 @@ static void run(struct stream *s)
 
 int cmd_messages(const struct options *o)
 {
+    if (o->reliable)
+        return subscribe_reliably(o);
     struct stream s;
     int code = stream_open(&s, o);
     if (code != EXIT_OK)

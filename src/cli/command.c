@@ -29,10 +29,11 @@ const struct command commands[] = {
       cmd_messages },
     { COMMAND_SUB, "sub", "", 0, 0, "receive what publishers send",
       "Prints every message that begins with one of the prefixes given with --subscribe; without "
-      "any, all messages.",
+      "any, all messages. With --reliable, results that were missed are asked for.",
       "penstock sub --connect tcp://127.0.0.1:4511\n"
       "penstock sub --connect tcp://127.0.0.1:4511 --subscribe squares\n"
-      "penstock sub --connect tcp://127.0.0.1:4511 --json --separator '|'\n",
+      "penstock sub --connect tcp://127.0.0.1:4511 --json --separator '|'\n"
+      "penstock sub --reliable --connect tcp://127.0.0.1:4511 --replay tcp://127.0.0.1:4519\n",
       cmd_messages },
     { COMMAND_REQ, "req", "", 0, 0, "send requests and print the answers",
       "Sends a request, waits for its answer and prints it before the next one. Answers come in "

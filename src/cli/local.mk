@@ -31,4 +31,5 @@ penstock_SOURCES += \
 	%reldir%/signals.c %reldir%/signals.h \
 	%reldir%/source.c %reldir%/source.h \
 	%reldir%/stream.c %reldir%/stream-open.c %reldir%/stream.h \
+	%reldir%/subscribe.c %reldir%/subscribe.h \
 	%reldir%/table.c %reldir%/table.h

@@ -87,6 +87,16 @@ static const struct option_row rows[] = {
       "receive messages that begin with PREFIX; may be given more than once; without, all" },
     { "separator", 0, "TEXT", FOR(SUB), IN_RECEIVING, AS_TEXT, INTO(separator), NULL,
       "with --json, split each message into topic and body at the first TEXT" },
+    { "reliable", 0, NULL, FOR(SUB), IN_RECEIVING, AS_FLAG, INTO(reliable), NULL,
+      "get every result of a publisher that numbers them, once and in order, or say which are gone; "
+      "--subscribe is about topics then" },
+    { "replay", 0, "URL", FOR(SUB), IN_RECEIVING, AS_LIST, INTO(replay), NULL,
+      "with --reliable, where the publisher answers requests for results that were missed" },
+    { "from", 0, "NUMBER", FOR(SUB), IN_RECEIVING, AS_TEXT, INTO(from), NULL,
+      "with --reliable, begin with this result, or STREAM:NUMBER; without, with what is published "
+      "next" },
+    { "gap-fatal", 0, NULL, FOR(SUB), IN_RECEIVING, AS_FLAG, INTO(gap_fatal), NULL,
+      "with --reliable, end when results are gone" },
     { "format", 0, "FORMAT", FOR_READERS, IN_RECEIVING, AS_FORMAT, INTO(format), NULL,
       "print messages as FORMAT: raw, ascii, quoted, hex, msgpack, or no to print none; without, "
       "ascii on a terminal and raw lines elsewhere" },

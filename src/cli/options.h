@@ -31,15 +31,16 @@ struct option_list {
 /* What a command line said. The texts are argv's. */
 struct options {
     const struct command *command;
-    struct option_list bind, connect, subscribe, pull, sub;
+    struct option_list bind, connect, subscribe, replay, pull, sub;
     const char *data, *file; /* NULL: not given */
-    const char *socket_name, *separator, *control, *baseline, *framing;
+    const char *socket_name, *separator, *control, *from, *baseline, *framing;
     span_t recv_timeout, send_timeout, delay, interval; /* negative: not given */
     span_t linger, timeout, duration;                   /* duration 0: not given */
     uint64_t count;                                     /* 0: not given, as all below */
     uint64_t clients, messages, size, batch, rate;
     uint64_t recv_max_bytes;
     enum format format;
+    bool reliable, gap_fatal;
     bool lines, json, csv;
     bool repair;
     bool list_options; /* help --options */

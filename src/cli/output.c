@@ -9,6 +9,7 @@
 
 #include "cli/signals.h"
 #include "proto/base64.h"
+#include "proto/json.h"
 
 enum { FLUSH_BYTES = 64 * 1024 };
 
@@ -108,6 +109,23 @@ int output_message(struct output *out, const void *data, size_t bytes)
     if (r == 0 && wants_newline(out))
         r = buf_append(&out->buf, "\n", 1);
     return r < 0 ? r : flush_when_full(out);
+}
+
+int output_result(struct output *out, uint64_t stream, const struct published_result *result)
+{
+    char name[JSON_STREAM_BYTES];
+    json_stream_format(stream, name);
+    json_t *object = json_pack("{s:s, s:I, s:I}", "stream", name, "seq",
+                               (json_int_t)result->sequence, "id", (json_int_t)result->id);
+    int r = object == NULL ? PEN_ENOMEM : 0;
+    if (r == 0)
+        r = output_set_bytes(object, "topic", result->topic.at, result->topic.bytes);
+    if (r == 0)
+        r = output_set_bytes(object, "body", result->body, result->body_bytes);
+    if (r == 0)
+        return output_json(out, object);
+    json_decref(object);
+    return r;
 }
 
 static int append_dump(const char *text, size_t bytes, void *buf)

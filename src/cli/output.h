@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "cli/format.h"
 #include "cli/options.h"
+#include "proto/published.h"
 
 struct output {
     int fd;
@@ -35,6 +36,10 @@ int output_message(struct output *out, const void *data, size_t bytes) MUST_CHEC
 /* A member for bytes: text as it is, bytes that are no text in base 64 under name with 64 behind it, of at most 29 bytes.
  * PEN_ENOMEM. */
 int output_set_bytes(json_t *object, const char *name, const void *data, size_t bytes) MUST_CHECK;
+
+/* One numbered result, as JSON. The same. */
+int output_result(struct output *out, uint64_t stream, const struct published_result *result)
+    MUST_CHECK;
 
 /* One JSON value in a line; takes the reference. PEN_ENOMEM, or what output_flush() says. */
 int output_json(struct output *out, json_t *value) MUST_CHECK;

@@ -39,8 +39,8 @@ static int check_options(const struct options *o)
         return usage(o, "--batch goes with --framing batch, and up to 4096");
     if (is_batch(o) && o->separator != NULL)
         return usage(o, "--separator does not go with --framing batch, where topics stand apart");
-    if ((pattern == PATTERN_PUSH || pattern == PATTERN_PUB || pattern == PATTERN_REQ ||
-         pattern == PATTERN_SURVEYOR) &&
+    if ((pattern == SOCKET_PUSH || pattern == SOCKET_PUB || pattern == SOCKET_REQ ||
+         pattern == SOCKET_SURVEYOR) &&
         !stream_has_source(o))
         return usage(o,
                      "say what to send: --data DATA, --file FILE, or --lines to read standard input");
@@ -52,7 +52,7 @@ static int check_options(const struct options *o)
 static uint64_t times_to_send(const struct options *o)
 {
     enum pattern pattern = (enum pattern)o->command->id;
-    if (pattern == PATTERN_PUSH || pattern == PATTERN_PUB || pattern == PATTERN_REQ)
+    if (pattern == SOCKET_PUSH || pattern == SOCKET_PUB || pattern == SOCKET_REQ)
         return o->count > 0 ? o->count : o->interval.ns >= 0 ? UINT64_MAX : 1;
     return o->interval.ns >= 0 ? UINT64_MAX : 1;
 }
@@ -89,11 +89,11 @@ static int set_up_socket(struct stream *s)
         r = client_limit(&s->client, o->recv_max_bytes);
     if (r == 0 && o->socket_name != NULL)
         r = client_name(&s->client, o->socket_name);
-    if (r == 0 && s->client.pattern == PATTERN_SURVEYOR && o->recv_timeout.ns >= 0)
+    if (r == 0 && s->client.pattern == SOCKET_SURVEYOR && o->recv_timeout.ns >= 0)
         r = client_survey_deadline(&s->client, o->recv_timeout);
     for (size_t i = 0; r == 0 && !s->batch && i < o->subscribe.n; i++)
         r = client_subscribe(&s->client, o->subscribe.at[i].text);
-    if (r == 0 && s->client.pattern == PATTERN_SUB && (o->subscribe.n == 0 || s->batch))
+    if (r == 0 && s->client.pattern == SOCKET_SUB && (o->subscribe.n == 0 || s->batch))
         r = client_subscribe(&s->client, "");
     if (r == 0)
         return EXIT_OK;
@@ -121,6 +121,19 @@ static int add_addresses(struct stream *s, const struct option_list *list, bool 
             say("%s %s", bind ? "listening on" : "connecting to", safe);
     }
     return EXIT_OK;
+}
+
+void stream_begin(struct stream *s, const struct options *o)
+{
+    *s = (struct stream){ .o = o,
+                          .client = { .socket = -1,
+                                      .pattern = (enum pattern)o->command->id,
+                                      .recv_fd = -1,
+                                      .send_fd = -1 } };
+    source_init(&s->source);
+    output_init(&s->output, o);
+    progress_init(&s->progress,
+                  o->verbosity >= 0 && !(output_prints(&s->output) && isatty(STDOUT_FILENO)));
 }
 
 int stream_open(struct stream *s, const struct options *o)
@@ -158,8 +171,8 @@ static int exit_code_of_signal(const struct stream *s)
     const struct options *o = s->o;
     bool endless = o->count == 0 &&
                    (!stream_has_source(o) || s->source.times_left == UINT64_MAX ||
-                    s->client.pattern == PATTERN_REP || s->client.pattern == PATTERN_RESPONDENT ||
-                    s->client.pattern == PATTERN_PAIR || s->client.pattern == PATTERN_BUS);
+                    s->client.pattern == SOCKET_REP || s->client.pattern == SOCKET_RESPONDENT ||
+                    s->client.pattern == SOCKET_PAIR || s->client.pattern == SOCKET_BUS);
     return endless ? EXIT_OK : 128 + signals_got();
 }
 

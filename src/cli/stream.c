@@ -48,15 +48,14 @@ mono_t stream_deadline(span_t span)
 bool stream_has_source(const struct options *o)
 {
     enum pattern pattern = (enum pattern)o->command->id;
-    if (pattern == PATTERN_PULL || pattern == PATTERN_SUB)
+    if (pattern == SOCKET_PULL || pattern == SOCKET_SUB)
         return false;
-    bool reads_stdin = pattern == PATTERN_PUSH || pattern == PATTERN_PUB ||
-                       pattern == PATTERN_REQ || pattern == PATTERN_SURVEYOR;
+    bool reads_stdin = pattern == SOCKET_PUSH || pattern == SOCKET_PUB || pattern == SOCKET_REQ ||
+                       pattern == SOCKET_SURVEYOR;
     return o->data != NULL || o->file != NULL || (o->lines && reads_stdin);
 }
 
-/* What could not be written, as the stream's end. */
-static bool output_failed(struct stream *s, int error)
+bool stream_output_failed(struct stream *s, int error)
 {
     if (error == -EINTR)
         return stream_end(s, END_SIGNAL);
@@ -107,7 +106,7 @@ bool stream_wait(struct stream *s, unsigned wants, mono_t deadline, unsigned *re
 {
     int r = output_flush(&s->output);
     if (r < 0)
-        return output_failed(s, r);
+        return stream_output_failed(s, r);
     for (;;) {
         unsigned ready = poll_once(s, wants, deadline);
         if (s->end != END_NOT_YET)
@@ -161,7 +160,7 @@ static uint64_t frame_limit(const struct stream *s)
     uint64_t limit = o->batch > 0 ? o->batch : FRAMES_BATCH_DEFAULT;
     if (o->interval.ns > 0)
         return 1;
-    if (o->count > 0 && s->client.pattern != PATTERN_REQ && o->count - s->tally.sent < limit)
+    if (o->count > 0 && s->client.pattern != SOCKET_REQ && o->count - s->tally.sent < limit)
         return o->count - s->tally.sent;
     return limit;
 }
@@ -204,7 +203,7 @@ int stream_try_send(struct stream *s, const void *data, size_t bytes)
     return r;
 }
 
-static bool timed_out(struct stream *s, const char *what)
+bool stream_timed_out(struct stream *s, const char *what)
 {
     progress_end(&s->progress);
     if (s->o->verbosity >= 0)
@@ -221,9 +220,9 @@ bool stream_send(struct stream *s, const void *data, size_t bytes)
         if (!stream_wait(s, WAIT_SEND, deadline, &ready))
             return false;
         if (ready == 0)
-            return timed_out(s, client_peers(&s->client) == 0
-                                    ? "nobody was there to send to within --send-timeout"
-                                    : "no peer had room within --send-timeout");
+            return stream_timed_out(s, client_peers(&s->client) == 0
+                                           ? "nobody was there to send to within --send-timeout"
+                                           : "no peer had room within --send-timeout");
         r = stream_try_send(s, data, bytes);
     }
     return s->end == END_NOT_YET;
@@ -270,7 +269,7 @@ int stream_try_recv(struct stream *s)
     r = (s->batch ? print_frame : print_message)(s, m.data, m.bytes);
     client_message_free(&m);
     if (r < 0)
-        (void)output_failed(s, r);
+        (void)stream_output_failed(s, r);
     (void)took_a_turn(s);
     return r;
 }
@@ -285,7 +284,7 @@ int stream_recv(struct stream *s, mono_t deadline)
         if (!stream_wait(s, WAIT_RECV, deadline, &ready))
             return PEN_ECANCELED;
         if (ready == 0) {
-            (void)timed_out(s, "no message came within --recv-timeout");
+            (void)stream_timed_out(s, "no message came within --recv-timeout");
             return PEN_ECANCELED;
         }
     }
@@ -299,7 +298,7 @@ static bool delivery_is_certain(const struct stream *s, unsigned peers)
 {
     const struct option_list *lists[] = { &s->o->bind, &s->o->connect };
     char url[OPTIONS_URL_BYTES];
-    if (peers != 1 || s->client.pattern != PATTERN_PUSH)
+    if (peers != 1 || s->client.pattern != SOCKET_PUSH)
         return false;
     for (size_t l = 0; l < 2; l++)
         for (size_t i = 0; i < lists[l]->n; i++)
@@ -327,7 +326,7 @@ void stream_linger(struct stream *s)
     if (s->tally.sent == 0 || (end != END_DONE && end != END_COUNT && end != END_TIMEOUT))
         return;
     s->end = END_NOT_YET;
-    bool has_room_event = s->client.pattern == PATTERN_PUSH || s->client.pattern == PATTERN_PAIR;
+    bool has_room_event = s->client.pattern == SOCKET_PUSH || s->client.pattern == SOCKET_PAIR;
     if (!has_room_event || wait_until_taken(s)) {
         unsigned peers = client_peers(&s->client);
         if (peers > 0 && !delivery_is_certain(s, peers))

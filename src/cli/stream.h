@@ -52,6 +52,9 @@ enum {
  * left to close; the exit code is returned, otherwise EXIT_OK. */
 int stream_open(struct stream *s, const struct options *o);
 
+/* As a stream that receives over sockets of its owner: output, progress and counts, ended with stream_close(). */
+void stream_begin(struct stream *s, const struct options *o);
+
 /* The summary, and the exit code that the end stands for. */
 int stream_close(struct stream *s);
 
@@ -60,6 +63,12 @@ bool stream_end(struct stream *s, enum stream_end end);
 
 /* Ends the stream as failed. Always false. */
 bool stream_fail(struct stream *s, enum exit_code code, const char *what, int error);
+
+/* Ends the stream for a time-out, which is said. Always false. */
+bool stream_timed_out(struct stream *s, const char *what);
+
+/* Ends the stream as what the output's error stands for. Always false. */
+bool stream_output_failed(struct stream *s, int error);
 
 /* Writes the output and waits until one of `wants` is ready or the deadline has passed, which sets
  * *ret_ready to 0. False: a signal, or stdout was closed. */

@@ -17,6 +17,7 @@ integration_tests = \
 	%reldir%/completion \
 	%reldir%/hardening \
 	%reldir%/interop \
+	%reldir%/reliable \
 	%reldir%/man-api \
 	%reldir%/man-lint \
 	%reldir%/man-options \
@@ -38,7 +39,7 @@ EXTRA_DIST += %reldir%/conf
 # What the scripts in Python share.
 EXTRA_DIST += %reldir%/daemon.py %reldir%/frames.py %reldir%/pipeline.py %reldir%/rawsp.py
 
-LONG_TESTS += %reldir%/life
+LONG_TESTS += %reldir%/life %reldir%/reliable
 
 dist_check_SCRIPTS += $(integration_tests)
 TESTS += $(integration_tests)
