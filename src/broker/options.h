@@ -47,7 +47,7 @@ enum { RATE_MAX = 1000000000, DEDUPE_MAX = 1 << 24 };
 
 struct broker_options {
     struct broker_limits limits;
-    uint64_t first_id; /* ids go up from here, by 1 for each that is accepted; 0: 1 */
+    uint64_t first_id; /* ids go up from here; 0: 1 */
     uint64_t seed;     /* of the jitter, and of the hashes of what peers choose */
     const struct broker_journal *journal; /* must outlive the broker; NULL: none */
     void *journal_arg;

@@ -17,7 +17,7 @@ static inline struct lane *lane_of(const struct record *r)
 
 /* ---- wait.c ---- */
 
-/* There is room for one more expiry, or lane. PEN_ENOMEM. */
+/* There is room for one more expiry. PEN_ENOMEM. */
 int expiry_reserve(struct broker *b);
 void wait_arm(struct broker *b, struct wait *w, enum wait_kind kind, mono_t due);
 void wait_disarm(struct broker *b, struct wait *w);

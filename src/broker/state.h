@@ -10,6 +10,8 @@
  *   put.c      in;  attempt.c  out, and back or to an end;  tick.c  time passes
  *   queue.c    the whole: made, shut down, purged;  inspect.c  looked at
  *
+ * parts.h has what they do for each other; record.h and ready.h are inline what a plain message does.
+ *
  * A plain job is a record of 48 bytes in the slab, linked by 32-bit indices: no allocation and no atomic per message once the
  * slab has grown to its working size. The slab grows by chunks that never move. What is rare is elsewhere: attributes in
  * the job_ext that came with it, the time it waits for and the lease of an outside worker in a `hold`, its place

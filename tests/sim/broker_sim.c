@@ -134,6 +134,8 @@ static void move_dying(void)
             struct job_put put = { .body = dying[k].body, .priority = dying[k].priority };
             MUST(dying[k].ext != NULL && job_ext_copy(dying[k].ext, &put.ext) == 0);
             put.ext->died_after = dying[k].attempt;
+            free(put.ext->dedupe); /* Two that have died may have been alike. */
+            put.ext->dedupe = NULL;
             put.ext->expires_at = put.ext->delay_until = at(0);
             MUST(broker_put(sim.dead, &put, 1, at(sim.now)) == 1 && put.ret_status == 0);
             settle_dying(&dying[k], OUTCOME_DEAD);
