@@ -23,3 +23,7 @@ endif
 %canon_reldir%_sp_client_nng_SOURCES = \
 	%reldir%/sp_client.c %reldir%/sp_client.h %reldir%/sp_client_nng.c
 %canon_reldir%_sp_client_nng_LDADD = $(NNG_LIBS)
+
+# A peer that makes no sense, for as long as one likes.
+check_PROGRAMS += %reldir%/sp_fuzz
+%canon_reldir%_sp_fuzz_LDADD =

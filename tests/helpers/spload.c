@@ -4,6 +4,8 @@
  *
  *   spload push ADDRESS COUNT BYTES               send 0..COUNT-1, each a number and filling; waits for nothing
  *   spload pull ADDRESS COUNT [PAUSE_AT PAUSE_MS] receive COUNT messages; stop reading for PAUSE_MS after PAUSE_AT
+ *   spload sub ADDRESS CLIENTS COUNT WINDOW       CLIENTS subscribers, each to receive 0..COUNT-1 in order; prints a line
+ *                                                 whenever all have received WINDOW more
  *   spload req ADDRESS CLIENTS ROUNDS             CLIENTS threads, each its own REQ socket asking for sums of squares
  *                                                 of its own numbers and checking each answer
  *
@@ -13,6 +15,7 @@
 #include <inttypes.h>
 #include <nanomsg/nn.h>
 #include <nanomsg/pipeline.h>
+#include <nanomsg/pubsub.h>
 #include <nanomsg/reqrep.h>
 #include <poll.h>
 #include <pthread.h>
@@ -131,6 +134,59 @@ static int pull(const char *address, uint64_t count, uint64_t pause_at, int paus
     return twice + missing + strange == 0 ? 0 : 1;
 }
 
+struct subscriber {
+    int socket;
+    uint64_t next;
+};
+
+/* All that has come to one; how many it received, none of them another than the next. */
+static void hear(struct subscriber *s)
+{
+    char *message;
+    int n;
+    while ((n = nn_recv(s->socket, &message, NN_MSG, NN_DONTWAIT)) >= 0) {
+        uint64_t number = n > 0 ? strtoull(message, NULL, 10) : UINT64_MAX;
+        nn_freemsg(message);
+        if (number != s->next) {
+            printf("{\"expected\":%" PRIu64 ",\"got\":%" PRIu64 "}\n", s->next, number);
+            exit(1);
+        }
+        s->next++;
+    }
+}
+
+static uint64_t least(const struct subscriber *all, size_t clients)
+{
+    uint64_t least = UINT64_MAX;
+    for (size_t i = 0; i < clients; i++)
+        least = all[i].next < least ? all[i].next : least;
+    return least;
+}
+
+static int sub(const char *address, size_t clients, uint64_t count, uint64_t window)
+{
+    struct subscriber *all = calloc(clients, sizeof *all);
+    struct pollfd *fds = calloc(clients, sizeof *fds);
+    uint64_t mark = window;
+    for (size_t i = 0; i < clients; i++) {
+        size_t size = sizeof fds[i].fd;
+        all[i].socket = open_socket(NN_SUB, address);
+        must(nn_setsockopt(all[i].socket, NN_SUB, NN_SUB_SUBSCRIBE, "", 0), "NN_SUB_SUBSCRIBE");
+        must(nn_getsockopt(all[i].socket, NN_SOL_SOCKET, NN_RCVFD, &fds[i].fd, &size), "NN_RCVFD");
+        fds[i].events = POLLIN;
+    }
+    while (mark <= count && poll(fds, clients, PATIENCE_MS) > 0) {
+        for (size_t i = 0; i < clients; i++)
+            if (fds[i].revents != 0)
+                hear(&all[i]);
+        for (; mark <= count && least(all, clients) >= mark; mark += window) {
+            printf("{\"all\":%" PRIu64 "}\n", mark);
+            fflush(stdout);
+        }
+    }
+    return mark > count ? 0 : 1;
+}
+
 struct asker {
     const char *address;
     uint64_t first, rounds, wrong;
@@ -185,8 +241,11 @@ int main(int argc, char **argv)
     if ((argc == 4 || argc == 6) && strcmp(argv[1], "pull") == 0)
         return pull(argv[2], strtoull(argv[3], NULL, 10),
                     argc == 6 ? strtoull(argv[4], NULL, 10) : 0, argc == 6 ? atoi(argv[5]) : 0);
+    if (argc == 6 && strcmp(argv[1], "sub") == 0)
+        return sub(argv[2], strtoull(argv[3], NULL, 10), strtoull(argv[4], NULL, 10),
+                   strtoull(argv[5], NULL, 10));
     if (argc == 5 && strcmp(argv[1], "req") == 0)
         return req(argv[2], strtoull(argv[3], NULL, 10), strtoull(argv[4], NULL, 10));
-    fputs("usage: spload push|pull|req ...; see the head of the source\n", stderr);
+    fputs("usage: spload push|pull|sub|req ...; see the head of the source\n", stderr);
     return 2;
 }

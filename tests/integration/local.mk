@@ -8,9 +8,11 @@ integration_tests = \
 	%reldir%/bench \
 	%reldir%/bench-peers \
 	%reldir%/cli \
+	%reldir%/delivery \
 	%reldir%/demo \
 	%reldir%/examples \
 	%reldir%/flow \
+	%reldir%/fuzz-sockets \
 	%reldir%/life \
 	%reldir%/load \
 	%reldir%/cli-control \
@@ -37,7 +39,7 @@ check_PROGRAMS += %reldir%/conf_tool
 EXTRA_DIST += %reldir%/conf
 
 # What the scripts in Python share.
-EXTRA_DIST += %reldir%/daemon.py %reldir%/frames.py %reldir%/pipeline.py %reldir%/rawsp.py
+EXTRA_DIST += %reldir%/daemon.py %reldir%/frames.py %reldir%/pipeline.py %reldir%/rawsp.py %reldir%/victim.py
 
 LONG_TESTS += %reldir%/life %reldir%/reliable
 

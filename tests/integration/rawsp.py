@@ -28,9 +28,11 @@ def resetting(s):
     return s
 
 
-def connected(address):
+def connected(address, receive_buffer=None):
     carrier, place = address.split("://")
     s = socket.socket(socket.AF_INET if carrier == "tcp" else socket.AF_UNIX)
+    if receive_buffer is not None:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
     # Without a time limit, with which connecting over ipc would fail at once where the backlog is full.
     s.connect((place.rsplit(":", 1)[0], int(place.rsplit(":", 1)[1])) if carrier == "tcp" else place)
     s.settimeout(PATIENCE_S)
