@@ -878,6 +878,19 @@ static void do_shutdown(void)
     }
 }
 
+/* Lowered, raised, and another policy: what is held stays. */
+static void do_limits(void)
+{
+    m.limits.items_max = 1 + pick(HELD_MAX - 1);
+    m.limits.bytes_max = luck(2) ? 0 : 1 + pick(500);
+    m.limits.policy = (enum broker_policy)pick(BROKER_DROP_LOWEST + 1);
+    m.limits.in_flight_max = luck(2) ? 0 : 1 + pick(10);
+    m.limits.attempts_max = (uint16_t)pick(5);
+    m.limits.dead_letters = luck(2);
+    (void)snprintf(story, sizeof story, "limits: %u items", m.limits.items_max);
+    AGREE(broker_set_limits(b, &m.limits, (mono_t){ m.now }) == 0);
+}
+
 static void do_pause(void)
 {
     m.paused = !m.paused && !m.shut;
@@ -909,7 +922,7 @@ static void compare_states(void)
     AGREE(g->ready == open && g->waiting == count_in(JOB_READY) - open);
     AGREE(g->delayed == count_in(JOB_DELAYED) && g->in_hand == count_in(JOB_LEASED));
     AGREE(g->buried == count_in(JOB_BURIED) && g->dying == count_in(JOB_DYING));
-    AGREE(g->bytes == bytes_in(false, 0) && g->items_high <= m.limits.items_max);
+    AGREE(g->bytes == bytes_in(false, 0) && g->items_high <= HELD_MAX);
     AGREE(broker_next_due(b).ns == next_due().due);
     AGREE(broker_has_dropped(b) == (m.to_reap > 0));
 }
@@ -931,7 +944,7 @@ static const struct {
 } commands[] = { { 300, do_put },  { 60, do_put_all },    { 260, do_take },     { 300, do_settle },
                  { 10, do_late },  { 30, do_touch },      { 8, do_owner_gone }, { 120, do_tick },
                  { 20, do_kick },  { 40, do_take_dying }, { 2, do_purge },      { 10, do_pause },
-                 { 100, do_reap }, { 1, do_shutdown } };
+                 { 100, do_reap }, { 1, do_shutdown },    { 4, do_limits } };
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
 static void run_command(void)
