@@ -19,9 +19,11 @@
 #include "flow/answer.h"
 #include "flow/jobq.h"
 #include "flow/outlet.h"
+#include "flow/resultlog.h"
 #include "loop/io.h"
 #include "memory.h"
 #include "proto/json.h"
+#include "proto/reliable.h"
 
 enum { TIME_LIMIT_S = 120 };
 
@@ -601,6 +603,77 @@ static void run_decode(void)
     }
 }
 
+/* ---- results without a gap ---- */
+
+/* What cannot be kept is forgotten with all before it, and never makes a hole. */
+static void run_resultlog(void)
+{
+    struct resultlog log;
+    struct slice body = { .at = (const uint8_t *)"result", .bytes = 6 };
+    resultlog_init(&log, 1000, 1 << 20, span_s(1));
+    for (uint64_t i = 1; i <= 100; i++) {
+        ARMED(resultlog_add(&log, (struct slice){ 0 }, body, 1, NOW));
+        ck_assert_uint_eq(resultlog_next(&log), i + 1);
+        if (resultlog_find(&log, i) != NULL)
+            continue;
+        expect_refusal(PEN_ENOMEM);
+        ck_assert_uint_eq(resultlog_oldest(&log), i + 1);
+        ck_assert_uint_eq(log.bytes, 0);
+    }
+    resultlog_fini(&log);
+}
+
+static uint64_t handed_over, asked_from;
+
+static void on_result(uint64_t stream, const struct published_result *result, void *arg)
+{
+    (void)stream;
+    (void)arg;
+    check(result->sequence == ++handed_over); /* Check itself would allocate. */
+}
+
+static void on_ask(const struct replay_request *request, void *arg)
+{
+    (void)arg;
+    asked_from = request->from;
+}
+
+#define RESULT(seq) \
+    "{\"topic\":\"t\",\"id\":1,\"body64\":\"/w==\",\"seq\":" seq ",\"stream\":\"000000000000002a\"}"
+#define ANSWER(from, results) \
+    "{\"ok\":true,\"stream\":\"000000000000002a\",\"from\":" from ",\"until\":4,\"oldest\":1," \
+    "\"next\":4,\"results\":[" results "]}"
+
+static int give(struct reliable *r, const char *text)
+{
+    char why[LIMIT_ERROR_TEXT_BYTES];
+    struct slice message = { .at = (const uint8_t *)text, .bytes = strlen(text) };
+    return reliable_take(r, &message, NOW, why, sizeof why);
+}
+
+/* A result that could not be read is not passed over: it is asked for. */
+static void run_reliable(void)
+{
+    static const struct reliable_events events = { .on_result = on_result, .on_ask = on_ask };
+    static const char *const published[] = { RESULT("1"), RESULT("2"), RESULT("3") };
+    static const char *const answers[] = { NULL,
+                                           ANSWER("1", RESULT("1") "," RESULT("2") "," RESULT("3")),
+                                           ANSWER("2", RESULT("2") "," RESULT("3")),
+                                           ANSWER("3", RESULT("3")) };
+    struct reliable_options options = { .events = &events, .stream = 42, .from = 1 };
+    static struct reliable r;
+    handed_over = 0;
+    reliable_init(&r, &options, NOW);
+    for (size_t i = 0; i < 3; i++)
+        if (TRY(give(&r, published[i])) < 0)
+            expect_refusal(PEN_ENOMEM);
+    while (handed_over < 3) {
+        ck_assert_uint_eq(asked_from, 1);
+        ck_assert_int_eq(give(&r, answers[handed_over + 1]), 0);
+    }
+    reliable_fini(&r);
+}
+
 /* ---- configurations ---- */
 
 static const char *const examples[] = { "answers.yaml", "squares.yaml", "stanzas.yaml" };
@@ -637,7 +710,8 @@ static void say_nothing(int severity, const char *text)
 }
 
 static void (*const cases[])(void) = { run_broker,      run_drop_oldest, run_jobq,    run_outlet,
-                                       run_attachments, run_loop,        run_answers, run_decode };
+                                       run_attachments, run_loop,        run_answers, run_decode,
+                                       run_resultlog,   run_reliable };
 
 START_TEST(each_case)
 {

@@ -44,6 +44,10 @@ fuzz_targets += %reldir%/fuzz_store.fuzz
 	%reldir%/fuzz_store.c tests/sim/vfs_sim.c tests/sim/vfs_sim.h $(fuzz_main)
 %canon_reldir%_fuzz_store_fuzz_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 
+fuzz_targets += %reldir%/fuzz_replay.fuzz
+%canon_reldir%_fuzz_replay_fuzz_SOURCES = %reldir%/fuzz_replay.c $(fuzz_main)
+%canon_reldir%_fuzz_replay_fuzz_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+
 check_PROGRAMS += $(fuzz_targets)
 TESTS += $(fuzz_targets)
 TEST_EXTENSIONS += .fuzz
