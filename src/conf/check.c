@@ -241,7 +241,7 @@ static size_t count_feeders(const struct conf *conf, const char *queue)
 }
 
 /* A consumer without threads lives on its producer's loop, of which there must be one. */
-static void check_guest(struct loader *l, const struct loaded *o)
+static void check_consumer(struct loader *l, const struct loaded *o)
 {
     const struct conf_consumer *c = o->object;
     if (c->threads > 0 || c->queue == NULL || is_refused(o, OPTION_CONSUMER_threads))
@@ -254,19 +254,24 @@ static void check_guest(struct loader *l, const struct loaded *o)
             c->queue, feeders);
 }
 
-static void check_consumer(struct loader *l, const struct loaded *o)
+static void check_queue(struct loader *l, const struct loaded *o)
 {
-    const struct conf_consumer *c = o->object;
-    check_choice(l, o);
-    check_guest(l, o);
-    if (c->on_failure != ON_FAILURE_DEAD || is_refused(o, OPTION_CONSUMER_dead))
-        return;
-    if (c->dead == NULL)
-        report_error(&l->report, value_place(o, OPTION_CONSUMER_on_failure),
-                     "\"on_failure: dead\" needs \"dead\", the queue that takes failed messages");
-    else if (c->queue != NULL && str_equal(c->dead, c->queue))
-        report_error(&l->report, value_place(o, OPTION_CONSUMER_dead),
-                     "queue \"%.80s\" cannot take its own failed messages", c->dead);
+    const struct conf_queue *q = o->object;
+    if (q->dead_letter != NULL && str_equal(q->dead_letter, q->name))
+        report_error(&l->report, value_place(o, OPTION_QUEUE_dead_letter),
+                     "queue \"%.80s\" cannot take its own failed messages", q->name);
+    if (q->lease.ns > q->lease_max.ns && !is_refused(o, OPTION_QUEUE_lease))
+        report_error(&l->report, value_place(o, OPTION_QUEUE_lease),
+                     "\"lease\" is longer than \"max_lease\"");
+}
+
+static void check_workers(struct loader *l, const struct loaded *o)
+{
+    if (strings_of(o, OPTION_WORKERS_listen)->count == 0 && o->options[OPTION_WORKERS_listen].key &&
+        !is_refused(o, OPTION_WORKERS_listen))
+        report_error(&l->report, value_place(o, OPTION_WORKERS_listen),
+                     "worker endpoint \"%.80s\" has no address", o->name);
+    check_native(l, o, OPTION_WORKERS_listen);
 }
 
 /* ---- names ---- */
@@ -298,22 +303,56 @@ static bool is_defined(const struct conf *conf, enum section_id section, const c
     return name_find(conf, section, name) < section_count(section, conf);
 }
 
+/* A name that is written at a place must be one of the section's. False: it was reported. */
+static bool check_name_defined(struct loader *l, enum section_id section, struct place place,
+                               const char *name)
+{
+    struct names names = { l->conf, section };
+    char suggestion[REPORT_SUGGESTION_BYTES];
+    if (is_defined(l->conf, section, name))
+        return true;
+    report_error(&l->report, place, "%s \"%.80s\" is not defined%s", sections[section].word, name,
+                 report_suggestion(suggestion, name, name_at, &names));
+    return false;
+}
+
+/* A publisher or a queue, and not both. */
+static bool check_sink(struct loader *l, struct place place, const char *name)
+{
+    bool queue = is_defined(l->conf, SECTION_QUEUE, name);
+    if (!queue)
+        return check_name_defined(l, SECTION_PUBLISHER, place, name);
+    if (is_defined(l->conf, SECTION_PUBLISHER, name))
+        report_error(&l->report, place, "\"%.80s\" is the name of a publisher and of a queue", name);
+    return true;
+}
+
+static bool check_option_names(struct loader *l, const struct loaded *o, enum option_id id)
+{
+    const struct option *option = &options[id];
+    bool good = true;
+    if (option->type == TYPE_NAMES_OF_QUEUES) {
+        const struct conf_strings *list = strings_of(o, id);
+        for (size_t i = 0; i < list->count; i++)
+            good = check_name_defined(l, SECTION_QUEUE, item_place(o, id, i), list->at[i]) && good;
+        return good;
+    }
+    const char *name = text_of(o, id);
+    if (name == NULL)
+        return true;
+    return option->type == TYPE_NAME_OF_SINK
+               ? check_sink(l, value_place(o, id), name)
+               : check_name_defined(l, SECTION_QUEUE, value_place(o, id), name);
+}
+
 static void check_names(struct loader *l, struct loaded *o)
 {
     for (int i = 0; i < OPTIONS_COUNT; i++) {
-        const struct option *option = &options[i];
-        bool queue = option->type == TYPE_NAME_OF_QUEUE;
-        if (option->section != o->section || (!queue && option->type != TYPE_NAME_OF_PUBLISHER))
-            continue;
-        struct names names = { l->conf, queue ? SECTION_QUEUE : SECTION_PUBLISHER };
-        const char *name = text_of(o, (enum option_id)i);
-        if (name == NULL || is_defined(l->conf, names.section, name))
-            continue;
-        char suggestion[REPORT_SUGGESTION_BYTES];
-        report_error(&l->report, value_place(o, (enum option_id)i), "%s \"%.80s\" is not defined%s",
-                     sections[names.section].word, name,
-                     report_suggestion(suggestion, name, name_at, &names));
-        o->options[i].refused = true;
+        enum option_type type = options[i].type;
+        bool names =
+            type == TYPE_NAME_OF_QUEUE || type == TYPE_NAME_OF_SINK || type == TYPE_NAMES_OF_QUEUES;
+        if (names && options[i].section == o->section && !check_option_names(l, o, (enum option_id)i))
+            o->options[i].refused = true;
     }
 }
 
@@ -443,11 +482,22 @@ static bool anyone_refused(const struct loader *l, enum option_id id)
     return false;
 }
 
+/* Some worker endpoint serves the queue. */
+static bool any_workers_serve(const struct loader *l, const char *name)
+{
+    for (size_t i = 0; i < l->conf->workers_count; i++)
+        if (conf_workers_serve(&l->conf->workers[i], name))
+            return true;
+    return false;
+}
+
 static void check_queue_drained(struct loader *l, const struct loaded *o)
 {
-    bool dead_letters_only = anyone_names(l, OPTION_CONSUMER_dead, o->name) &&
-                             !anyone_names(l, OPTION_PRODUCER_queue, o->name);
-    if (!dead_letters_only && !anyone_names(l, OPTION_CONSUMER_queue, o->name))
+    bool dead_letters_only = anyone_names(l, OPTION_QUEUE_dead_letter, o->name) &&
+                             !anyone_names(l, OPTION_PRODUCER_queue, o->name) &&
+                             !anyone_names(l, OPTION_CONSUMER_publish, o->name);
+    if (!dead_letters_only && !anyone_names(l, OPTION_CONSUMER_queue, o->name) &&
+        !any_workers_serve(l, o->name))
         report_error(&l->report, o->place, "no consumer drains queue \"%.80s\"", o->name);
 }
 
@@ -460,7 +510,8 @@ static void check_publisher_used(struct loader *l, const struct loaded *o)
 
 static void check_uses(struct loader *l)
 {
-    bool queues = !anyone_refused(l, OPTION_CONSUMER_queue);
+    bool queues =
+        !anyone_refused(l, OPTION_CONSUMER_queue) && !anyone_refused(l, OPTION_WORKERS_queues);
     bool publishers = !anyone_refused(l, OPTION_CONSUMER_publish);
     for (size_t i = 0; i < l->loaded_count; i++) {
         const struct loaded *o = l->loaded[i];
@@ -473,32 +524,44 @@ static void check_uses(struct loader *l)
         report_error(&l->report, (struct place){ 0 }, "nothing is configured: there is no queue");
 }
 
-/* ---- circles of dead-letter queues ---- */
+/* ---- circles of queues ---- */
 
-/* Depth first search over the queues; an edge leads from a consumer's queue to its dead. Meeting a queue that
- * is still open is a circle. LIMIT_CONFIG_ENTRIES bounds the depth. */
+/* Depth first search over the queues; an edge leads from a queue to the one that takes its dead letters, and to those that
+ * take the results of its consumers. Meeting a queue that is still open is a circle: full, it would stand still, and no
+ * drain would come to an end. LIMIT_CONFIG_ENTRIES bounds the depth. */
 enum colour { NEW, OPEN, CLOSED };
+
+/* Where messages of the queue go by this object: the option that says so, or OPTIONS_COUNT. */
+static enum option_id edge_of(const struct loaded *o, const char *queue)
+{
+    const struct conf_queue *q = o->object;
+    const struct conf_consumer *c = o->object;
+    if (o->section == SECTION_QUEUE && str_equal(q->name, queue) && q->dead_letter != NULL &&
+        !str_equal(q->dead_letter, queue))
+        return OPTION_QUEUE_dead_letter;
+    if (o->section == SECTION_CONSUMER && c->queue != NULL && str_equal(c->queue, queue) &&
+        c->publish != NULL)
+        return OPTION_CONSUMER_publish;
+    return OPTIONS_COUNT;
+}
 
 static void visit_queue(struct loader *l, enum colour *colours, size_t queue)
 {
-    const char *name = l->conf->queues[queue].name;
     colours[queue] = OPEN;
     for (size_t i = 0; i < l->loaded_count; i++) {
         const struct loaded *o = l->loaded[i];
-        const struct conf_consumer *c = o->object;
-        if (o->section != SECTION_CONSUMER || c->queue == NULL || c->dead == NULL ||
-            !str_equal(c->queue, name) || str_equal(c->dead, name))
-            continue;
-        size_t to = name_find(l->conf, SECTION_QUEUE, c->dead);
+        enum option_id id = edge_of(o, l->conf->queues[queue].name);
+        size_t to = l->conf->queues_count;
+        if (id != OPTIONS_COUNT)
+            to = name_find(l->conf, SECTION_QUEUE, text_of(o, id));
         if (to == l->conf->queues_count)
             continue;
         if (colours[to] == NEW)
             visit_queue(l, colours, to);
         else if (colours[to] == OPEN)
-            report_error(&l->report, value_place(o, OPTION_CONSUMER_dead),
-                         "failed messages of queue \"%.80s\" would come back to it: its dead-letter "
-                         "queues form a circle",
-                         c->dead);
+            report_error(&l->report, value_place(o, id),
+                         "messages of queue \"%.80s\" would come back to it: the queues form a circle",
+                         text_of(o, id));
     }
     colours[queue] = CLOSED;
 }
@@ -519,10 +582,9 @@ static int check_circles(struct loader *l)
 int check_all(struct loader *l)
 {
     static void (*const checks[SECTIONS_COUNT])(struct loader * l, const struct loaded *o) = {
-        [SECTION_PRODUCER] = check_producer,
-        [SECTION_CONSUMER] = check_consumer,
-        [SECTION_HANDLER] = check_handler,
-        [SECTION_PUBLISHER] = check_publisher,
+        [SECTION_PRODUCER] = check_producer,   [SECTION_QUEUE] = check_queue,
+        [SECTION_CONSUMER] = check_consumer,   [SECTION_HANDLER] = check_handler,
+        [SECTION_PUBLISHER] = check_publisher, [SECTION_WORKERS] = check_workers,
     };
     for (size_t i = 0; i < l->loaded_count && !report_full(&l->report); i++) {
         struct loaded *o = l->loaded[i];

@@ -21,8 +21,10 @@ enum conf_when_full {
     WHEN_FULL_BLOCK,
     WHEN_FULL_REJECT,
     WHEN_FULL_DROP_OLDEST,
-    WHEN_FULL_DROP_NEWEST
+    WHEN_FULL_DROP_NEWEST,
+    WHEN_FULL_DROP_LOWEST
 };
+enum conf_yes_no { NO, YES };
 enum conf_store { STORE_MEMORY };
 enum conf_pattern {
     PATTERN_NONE,
@@ -40,7 +42,6 @@ enum conf_framing { FRAMING_RAW, FRAMING_JSON, FRAMING_BATCH };
 enum conf_transport { TRANSPORT_AUTO, TRANSPORT_NATIVE, TRANSPORT_NANOMSG };
 enum conf_slow_subscriber { SLOW_DROP_OLDEST, SLOW_DROP_NEWEST, SLOW_DISCONNECT, SLOW_BLOCK };
 enum conf_reply { REPLY_RECEIPT, REPLY_RESULT };
-enum conf_on_failure { ON_FAILURE_DROP, ON_FAILURE_DEAD };
 enum conf_builtin { BUILTIN_NONE, BUILTIN_PASS, BUILTIN_SUM_SQUARES, BUILTIN_SLEEP };
 enum conf_protocol { PROTOCOL_LINES, PROTOCOL_FRAMES };
 
@@ -55,6 +56,16 @@ struct conf_queue {
     uint64_t items_max, bytes_max;
     enum conf_when_full when_full;
     enum conf_store store;
+    uint64_t in_flight_max, rate_max, key_in_flight_max, key_rate_max;
+    uint64_t attempts_max, crashes_max;
+    span_t backoff, backoff_max;
+    char *dead_letter; /* NULL: none */
+    span_t lease, lease_max;
+    span_t dedupe_window;
+    uint64_t dedupe_max;
+    enum conf_yes_no refuse_late;
+    span_t keep_results;
+    uint64_t results_max, result_bytes_max;
 };
 
 struct conf_producer {
@@ -88,10 +99,8 @@ struct conf_consumer {
     char *queue;
     uint64_t threads, budget;
     struct conf_handler handler;
-    char *publish; /* NULL: none */
+    char *publish; /* a publisher or a queue; NULL: none */
     char *topic;   /* a template; NULL or "": none */
-    enum conf_on_failure on_failure;
-    char *dead; /* NULL unless ON_FAILURE_DEAD */
 };
 
 struct conf_publisher {
@@ -113,6 +122,17 @@ struct conf_publisher {
     span_t replay_age;
 };
 
+struct conf_workers {
+    char *name;
+    struct conf_strings listen, queues;
+    enum conf_framing framing;
+    uint64_t message_max, waiting_max;
+    unsigned ipc_mode;
+    span_t linger;
+    uint64_t connections_max, peer_bytes_max;
+    span_t handshake_timeout;
+};
+
 struct conf_top {
     char *control; /* NULL or "": none */
     unsigned control_mode;
@@ -130,6 +150,8 @@ struct conf {
     size_t consumers_count;
     struct conf_publisher *publishers;
     size_t publishers_count;
+    struct conf_workers *workers;
+    size_t workers_count;
 };
 
 /* Load and check a file ("-": standard input). Errors are written to `errors` as FILE:LINE:COL: error: TEXT,
@@ -148,6 +170,9 @@ int conf_dump(const struct conf *conf, FILE *out) MUST_CHECK;
 /* The words of an enum option, such as WHEN_FULL_BLOCK -> "block". */
 const char *conf_when_full_word(enum conf_when_full w);
 const char *conf_pattern_word(enum conf_pattern p);
+
+/* Whether the endpoint serves a queue of that name. */
+bool conf_workers_serve(const struct conf_workers *w, const char *queue);
 
 /* The table of options as text for the manual (mdoc) or a JSON Schema, made from options.def. A negated errno
  * on a write error. */

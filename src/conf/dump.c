@@ -98,6 +98,7 @@ static void value_write(const struct option *o, const void *object, int indent, 
         return;
     case TYPE_LISTEN_ADDRESSES:
     case TYPE_CONNECT_ADDRESSES:
+    case TYPE_NAMES_OF_QUEUES:
     case TYPE_STRINGS:
         fputc(' ', out);
         list_write(field, out);
@@ -105,7 +106,7 @@ static void value_write(const struct option *o, const void *object, int indent, 
     case TYPE_STRING:
     case TYPE_TOPIC:
     case TYPE_NAME_OF_QUEUE:
-    case TYPE_NAME_OF_PUBLISHER:
+    case TYPE_NAME_OF_SINK:
     case TYPE_LISTEN_ADDRESS:
         string = *(char *const *)field;
         fputc(' ', out);

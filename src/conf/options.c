@@ -17,6 +17,7 @@ static const struct word words_when_full[] = {
     { "reject", WHEN_FULL_REJECT, NULL },
     { "drop_oldest", WHEN_FULL_DROP_OLDEST, NULL },
     { "drop_newest", WHEN_FULL_DROP_NEWEST, NULL },
+    { "drop_lowest", WHEN_FULL_DROP_LOWEST, NULL },
     { 0 },
 };
 
@@ -81,9 +82,18 @@ static const struct word words_reply[] = {
     { 0 },
 };
 
-static const struct word words_on_failure[] = {
-    { "drop", ON_FAILURE_DROP, NULL },
-    { "dead", ON_FAILURE_DEAD, NULL },
+static const struct word words_worker_framing[] = {
+    { "json", FRAMING_JSON, NULL },
+    { "batch", FRAMING_BATCH, NULL },
+    { "raw", 0, "raw has no place for what a worker says; take json or batch" },
+    { 0 },
+};
+
+static const struct word words_yes_no[] = {
+    { "no", NO, NULL },
+    { "yes", YES, NULL },
+    { "true", 0, "write yes" },
+    { "false", 0, "write no" },
     { 0 },
 };
 
@@ -118,7 +128,8 @@ static const struct word words_protocol[] = {
 #define ROW_STRING TYPE_STRING, NULL
 #define ROW_TOPIC TYPE_TOPIC, NULL
 #define ROW_NAME_OF_QUEUE TYPE_NAME_OF_QUEUE, NULL
-#define ROW_NAME_OF_PUBLISHER TYPE_NAME_OF_PUBLISHER, NULL
+#define ROW_NAME_OF_SINK TYPE_NAME_OF_SINK, NULL
+#define ROW_NAMES_OF_QUEUES TYPE_NAMES_OF_QUEUES, NULL
 #define ROW_LISTEN_ADDRESS TYPE_LISTEN_ADDRESS, NULL
 #define ROW_SIZE TYPE_SIZE, NULL
 #define ROW_SPAN TYPE_SPAN, NULL
@@ -136,6 +147,7 @@ static const struct word words_protocol[] = {
 #define STRUCT_CONSUMER struct conf_consumer
 #define STRUCT_HANDLER struct conf_handler
 #define STRUCT_PUBLISHER struct conf_publisher
+#define STRUCT_WORKERS struct conf_workers
 
 const struct option options[OPTIONS_COUNT] = {
 #define OPT(section, field, key, type, unit, min, max, standard, reload, with, help) \
@@ -158,7 +170,8 @@ const struct option options[OPTIONS_COUNT] = {
 #define FIELD_STRING char *
 #define FIELD_TOPIC char *
 #define FIELD_NAME_OF_QUEUE char *
-#define FIELD_NAME_OF_PUBLISHER char *
+#define FIELD_NAME_OF_SINK char *
+#define FIELD_NAMES_OF_QUEUES struct conf_strings
 #define FIELD_LISTEN_ADDRESS char *
 #define FIELD_SIZE uint64_t
 #define FIELD_SPAN span_t
@@ -188,13 +201,14 @@ const struct section sections[SECTIONS_COUNT] = {
                            ARRAY(producers, producers_count), OPTION_PRODUCER_pattern, "pattern",
                            NULL },
     [SECTION_CONSUMER] = { "consumers", "consumer", sizeof(struct conf_consumer),
-                           ARRAY(consumers, consumers_count), OPTION_CONSUMER_on_failure,
-                           "on_failure", NULL },
+                           ARRAY(consumers, consumers_count), OPTIONS_COUNT, NULL, NULL },
     [SECTION_HANDLER] = { NULL, "handler", sizeof(struct conf_handler), 0, 0,
                           OPTION_HANDLER_builtin, "handler", "exec" },
     [SECTION_PUBLISHER] = { "publishers", "publisher", sizeof(struct conf_publisher),
                             ARRAY(publishers, publishers_count), OPTION_PUBLISHER_pattern,
                             "pattern", NULL },
+    [SECTION_WORKERS] = { "workers", "worker endpoint", sizeof(struct conf_workers),
+                          ARRAY(workers, workers_count), OPTIONS_COUNT, NULL, NULL },
 };
 
 /* The name comes first in every struct of a section that is a list of names: loaded, dumped and freed
@@ -203,18 +217,21 @@ _Static_assert(offsetof(struct conf_queue, name) == 0, "name first");
 _Static_assert(offsetof(struct conf_producer, name) == 0, "name first");
 _Static_assert(offsetof(struct conf_consumer, name) == 0, "name first");
 _Static_assert(offsetof(struct conf_publisher, name) == 0, "name first");
+_Static_assert(offsetof(struct conf_workers, name) == 0, "name first");
 
 /* ---- questions ---- */
 
 bool option_is_list(const struct option *option)
 {
     return option->type == TYPE_LISTEN_ADDRESSES || option->type == TYPE_CONNECT_ADDRESSES ||
-           option->type == TYPE_STRINGS;
+           option->type == TYPE_STRINGS || option->type == TYPE_NAMES_OF_QUEUES;
 }
 
 size_t option_items_max(const struct option *option)
 {
     _Static_assert((int)LIMIT_TOPICS_PER_ENDPOINT == (int)LIMIT_HANDLER_ARGS, "one limit for texts");
+    if (option->type == TYPE_NAMES_OF_QUEUES)
+        return LIMIT_CONFIG_ENTRIES;
     return option->type == TYPE_STRINGS ? LIMIT_HANDLER_ARGS : LIMIT_ADDRESSES_PER_ENDPOINT;
 }
 
@@ -327,4 +344,12 @@ const char *conf_pattern_word(enum conf_pattern p)
     if (word == NULL)
         word = word_of(words_publisher_pattern, (int)p);
     return word != NULL ? word : "none";
+}
+
+bool conf_workers_serve(const struct conf_workers *w, const char *queue)
+{
+    for (size_t i = 0; i < w->queues.count; i++)
+        if (str_equal(w->queues.at[i], queue))
+            return true;
+    return w->queues.count == 0;
 }

@@ -21,6 +21,7 @@ enum section_id {
     SECTION_CONSUMER,
     SECTION_HANDLER,
     SECTION_PUBLISHER,
+    SECTION_WORKERS,
     SECTIONS_COUNT
 };
 
@@ -37,7 +38,7 @@ enum option_type {
     TYPE_STRING,
     TYPE_TOPIC,
     TYPE_NAME_OF_QUEUE,
-    TYPE_NAME_OF_PUBLISHER,
+    TYPE_NAME_OF_SINK, /* a publisher or a queue */
     TYPE_LISTEN_ADDRESS,
     TYPE_SIZE,
     TYPE_SPAN,
@@ -46,6 +47,7 @@ enum option_type {
     TYPE_ENUM,
     TYPE_LISTEN_ADDRESSES,
     TYPE_CONNECT_ADDRESSES,
+    TYPE_NAMES_OF_QUEUES,
     TYPE_STRINGS,
     TYPE_HANDLER,
     TYPES_COUNT

@@ -62,7 +62,7 @@ static void mdoc_argument(const struct option *o, FILE *out)
         [TYPE_STRING] = "text",
         [TYPE_TOPIC] = "template",
         [TYPE_NAME_OF_QUEUE] = "queue",
-        [TYPE_NAME_OF_PUBLISHER] = "publisher",
+        [TYPE_NAME_OF_SINK] = "publisher",
         [TYPE_LISTEN_ADDRESS] = "address",
         [TYPE_SIZE] = "size",
         [TYPE_SPAN] = "time",
@@ -70,6 +70,7 @@ static void mdoc_argument(const struct option *o, FILE *out)
         [TYPE_MODE] = "octal mode",
         [TYPE_LISTEN_ADDRESSES] = "addresses",
         [TYPE_CONNECT_ADDRESSES] = "addresses",
+        [TYPE_NAMES_OF_QUEUES] = "queues",
         [TYPE_STRINGS] = "list",
         [TYPE_HANDLER] = "handler",
     };
@@ -123,6 +124,7 @@ int conf_write_mdoc(FILE *out)
         [SECTION_TOP] = "Top level",      [SECTION_QUEUE] = "Queues",
         [SECTION_PRODUCER] = "Producers", [SECTION_CONSUMER] = "Consumers",
         [SECTION_HANDLER] = "handler",    [SECTION_PUBLISHER] = "Publishers",
+        [SECTION_WORKERS] = "Workers",
     };
     for (int s = 0; s < SECTIONS_COUNT; s++) {
         fprintf(out, ".Ss %s\n.Bl -tag -width Ds\n", titles[s]);
@@ -193,6 +195,7 @@ static void json_type(const struct option *o, FILE *out)
         break;
     case TYPE_LISTEN_ADDRESSES:
     case TYPE_CONNECT_ADDRESSES:
+    case TYPE_NAMES_OF_QUEUES:
     case TYPE_STRINGS:
         fprintf(out,
                 "\"type\": [\"string\", \"array\"], \"items\": {\"type\": [\"string\", \"number\", "

@@ -254,7 +254,7 @@ static int parse_text(const struct value *v, void *field)
 
 static int (*const parsers[TYPES_COUNT])(const struct value *v, void *field) = {
     [TYPE_STRING] = parse_text,         [TYPE_TOPIC] = parse_text,
-    [TYPE_NAME_OF_QUEUE] = parse_text,  [TYPE_NAME_OF_PUBLISHER] = parse_text,
+    [TYPE_NAME_OF_QUEUE] = parse_text,  [TYPE_NAME_OF_SINK] = parse_text,
     [TYPE_LISTEN_ADDRESS] = parse_text, [TYPE_SIZE] = parse_size,
     [TYPE_SPAN] = parse_span,           [TYPE_COUNT] = parse_count,
     [TYPE_MODE] = parse_mode,           [TYPE_ENUM] = parse_enum,

@@ -17,6 +17,7 @@
 #define DAEMON_DAEMON_H
 
 #include "conf/conf.h"
+#include "flow/bury.h"
 #include "flow/consumer.h"
 #include "flow/jobq.h"
 #include "flow/producer.h"
@@ -35,6 +36,7 @@ enum daemon_state {
 struct graph {
     struct jobq **queues;
     bool *queues_closed;
+    struct undertaker **undertakers; /* of queues that have a dead-letter queue; NULL: it has none */
     struct producer **producers;
     size_t producers_count;
     struct publisher **publishers;
@@ -100,6 +102,8 @@ void daemon_drain(struct daemon *d, const char *why);
 void daemon_stop(struct daemon *d, const char *why);
 /* Some part has news: do what has become possible. */
 void daemon_on_news(struct part *part, enum part_news news, void *arg);
+/* A queue was shut down, and now it is empty. */
+void daemon_on_queue_end(struct jobq *q, void *arg);
 const char *daemon_state_word(enum daemon_state state);
 /* The last line of the log. */
 void daemon_log_end(const struct daemon *d);

@@ -58,14 +58,28 @@ static bool takes_from(const struct conf_consumer *c, const char *queue)
     return strcmp(c->queue, queue) == 0;
 }
 
-static bool buries_in(const struct conf_consumer *c, const char *queue)
+/* To a publisher or another queue. */
+static bool publishes_to(const struct conf_consumer *c, const char *name)
 {
-    return c->on_failure == ON_FAILURE_DEAD && strcmp(c->dead, queue) == 0;
+    return c->publish != NULL && strcmp(c->publish, name) == 0;
 }
 
-static bool publishes_to(const struct conf_consumer *c, const char *publisher)
+static bool has_ended(struct jobq *q)
 {
-    return c->publish != NULL && strcmp(c->publish, publisher) == 0;
+    struct jobq_stats s;
+    jobq_stats(q, &s);
+    return s.ended;
+}
+
+/* Every queue whose dead letters come here has ended. */
+static bool letters_have_come(const struct daemon *d, const char *queue)
+{
+    for (size_t i = 0; i < d->conf->queues_count; i++) {
+        const char *to = d->conf->queues[i].dead_letter;
+        if (to != NULL && strcmp(to, queue) == 0 && !has_ended(d->graph.queues[i]))
+            return false;
+    }
+    return true;
 }
 
 /* Nothing comes into the queue any more. */
@@ -76,7 +90,7 @@ static bool feeders_finished(const struct daemon *d, const char *queue)
         if (strcmp(producer_conf(p)->queue, queue) == 0 && !producer_part(p)->finished)
             return false;
     }
-    return consumers_ended(d, buries_in, queue);
+    return consumers_ended(d, publishes_to, queue) && letters_have_come(d, queue);
 }
 
 /* ---- steps ---- */
@@ -171,6 +185,13 @@ void daemon_on_news(struct part *part, enum part_news news, void *arg)
     advance(d);
 }
 
+void daemon_on_queue_end(struct jobq *q, void *arg)
+{
+    struct daemon *d = arg;
+    log_debug("penstockd", "queue %s has ended", jobq_name(q));
+    advance(d);
+}
+
 /* ---- the two ways to end ---- */
 
 static void on_drain_timeout(struct pen_loop *loop, void *arg, int status)
@@ -251,6 +272,7 @@ void daemon_stop(struct daemon *d, const char *why)
 
 /* ---- the account at the end ---- */
 
+/* What is held, in whatever state, is added up as ready. */
 static void add_queues(const struct daemon *d, struct broker_ledger *sum, bool *ret_holds)
 {
     *ret_holds = true;
@@ -260,8 +282,8 @@ static void add_queues(const struct daemon *d, struct broker_ledger *sum, bool *
         sum->accepted += s.ledger.accepted;
         sum->done += s.ledger.done;
         sum->dead += s.ledger.dead;
-        sum->ready += s.ledger.ready;
-        sum->in_hand += s.ledger.in_hand;
+        sum->expired += s.ledger.expired;
+        sum->ready += broker_ledger_held(&s.ledger);
         for (int k = 0; k < DROP_REASONS; k++)
             sum->dropped[k] += s.ledger.dropped[k];
         *ret_holds = *ret_holds && s.ledger_holds;
@@ -304,14 +326,14 @@ void daemon_log_end(const struct daemon *d)
     uint64_t dropped = 0;
     for (int k = 0; k < DROP_REASONS; k++)
         dropped += sum.dropped[k];
-    uint64_t left = sum.dropped[DROP_SHUTDOWN] + sum.ready + sum.in_hand;
+    uint64_t left = sum.dropped[DROP_SHUTDOWN] + sum.ready;
     struct unsent unsent = count_unsent(d);
     log_line(left + unsent.lost > 0 ? LOG_LEVEL_WARNING : LOG_LEVEL_NOTICE, "penstockd",
-             "ended: accepted %llu = done %llu + dead %llu + dropped %llu + held %llu%s; "
+             "ended: accepted %llu = done %llu + dead %llu + dropped %llu + expired %llu + held %llu%s; "
              "left undone %llu, results not sent %llu, dropped without a taker %llu",
              (unsigned long long)sum.accepted, (unsigned long long)sum.done,
              (unsigned long long)sum.dead, (unsigned long long)dropped,
-             (unsigned long long)(sum.ready + sum.in_hand), holds ? "" : " (DOES NOT ADD UP)",
-             (unsigned long long)left, (unsigned long long)unsent.lost,
-             (unsigned long long)unsent.dropped);
+             (unsigned long long)sum.expired, (unsigned long long)sum.ready,
+             holds ? "" : " (DOES NOT ADD UP)", (unsigned long long)left,
+             (unsigned long long)unsent.lost, (unsigned long long)unsent.dropped);
 }

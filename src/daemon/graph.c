@@ -9,11 +9,13 @@
 #include "daemon/daemon.h"
 #include "daemon/options.h"
 #include "obs/log.h"
+#include "plat/clock.h"
 
 static const enum broker_policy policies[] = { [WHEN_FULL_BLOCK] = BROKER_BLOCK,
                                                [WHEN_FULL_REJECT] = BROKER_REJECT,
                                                [WHEN_FULL_DROP_OLDEST] = BROKER_DROP_OLDEST,
-                                               [WHEN_FULL_DROP_NEWEST] = BROKER_DROP_NEWEST };
+                                               [WHEN_FULL_DROP_NEWEST] = BROKER_DROP_NEWEST,
+                                               [WHEN_FULL_DROP_LOWEST] = BROKER_DROP_LOWEST };
 
 static struct part_options part_options(struct daemon *d, const char *kind, const char *name)
 {
@@ -22,27 +24,74 @@ static struct part_options part_options(struct daemon *d, const char *kind, cons
     };
 }
 
+static struct broker_limits queue_limits(const struct conf_queue *c)
+{
+    return (struct broker_limits){
+        .items_max = (uint32_t)c->items_max,
+        .bytes_max = c->bytes_max,
+        .policy = policies[c->when_full],
+        .refuse_late = c->refuse_late == YES,
+        .in_flight_max = (uint32_t)c->in_flight_max,
+        .rate_max = (uint32_t)c->rate_max,
+        .key_in_flight_max = (uint32_t)c->key_in_flight_max,
+        .key_rate_max = (uint32_t)c->key_rate_max,
+        .attempts_max = (uint16_t)c->attempts_max,
+        .crashes_max = (uint16_t)c->crashes_max,
+        .backoff_base = c->backoff,
+        .backoff_cap = c->backoff_max,
+        .dead_letters = c->dead_letter != NULL,
+        .dedupe_window = c->dedupe_window,
+        .dedupe_max = (uint32_t)c->dedupe_max,
+    };
+}
+
+static void on_dying(struct jobq *q, void *arg)
+{
+    struct daemon *d = arg;
+    loop_assert_here(d->main);
+    for (size_t i = 0; i < d->conf->queues_count; i++)
+        if (d->graph.queues[i] == q)
+            undertaker_call(d->graph.undertakers[i]);
+}
+
+static int build_queue(struct daemon *d, const struct conf_queue *c, struct jobq **ret_queue)
+{
+    struct jobq_options options = {
+        .name = c->name,
+        .limits = queue_limits(c),
+        .seed = (uint64_t)clock_mono().ns,
+        .results = { .items_max = (uint32_t)c->results_max,
+                     .bytes_max = c->result_bytes_max,
+                     .age_max = c->keep_results },
+        .main = d->main,
+        .news = { .on_dying = on_dying, .on_ended = daemon_on_queue_end, .arg = d },
+        .on_dropped = producer_on_dropped,
+        .arg = d,
+    };
+    return jobq_new(&options, ret_queue);
+}
+
+static int build_undertakers(struct daemon *d)
+{
+    int r = 0;
+    for (size_t i = 0; i < d->conf->queues_count && r == 0; i++) {
+        const char *to = d->conf->queues[i].dead_letter;
+        if (to != NULL)
+            r = undertaker_new(d->graph.queues[i], graph_queue(d, to), d->main, producer_on_failed,
+                               &d->graph.undertakers[i]);
+    }
+    return r;
+}
+
 static int build_queues(struct daemon *d)
 {
-    for (size_t i = 0; i < d->conf->queues_count; i++) {
-        const struct conf_queue *c = &d->conf->queues[i];
-        struct jobq_options options = {
-            .name = c->name,
-            .limits = { .items_max = (uint32_t)c->items_max,
-                        .bytes_max = c->bytes_max,
-                        .policy = policies[c->when_full],
-                        .attempts_max = 1 },
-            .main = d->main,
-            .on_dropped = producer_on_dropped,
-            .arg = d,
-        };
-        int r = jobq_new(&options, &d->graph.queues[i]);
-        if (r < 0) {
-            log_error("penstockd", "queue %s: %s", c->name, pen_strerror(r));
-            return r;
-        }
+    int r = 0;
+    for (size_t i = 0; i < d->conf->queues_count && r == 0; i++) {
+        r = build_queue(d, &d->conf->queues[i], &d->graph.queues[i]);
+        if (r < 0)
+            log_error("penstockd", "queue %s: %s", d->conf->queues[i].name, pen_strerror(r));
     }
-    return 0;
+    return r == 0 ? build_undertakers(d) : r;
 }
 
 static void log_failure(const char *kind, const char *name, int error, const char *text)
@@ -97,13 +146,28 @@ static int build_producers(struct daemon *d)
     return r;
 }
 
-/* The outlets of all producers that feed a queue and want its results; ret_outlets has room for all producers. */
+/* Messages go from one queue to the other, straight or by others in between: by consumers that publish into queues. Those form
+ * no circle. */
+static bool leads_to(const struct conf *conf, const char *from, const char *to)
+{
+    if (strcmp(from, to) == 0)
+        return true;
+    for (size_t i = 0; i < conf->consumers_count; i++) {
+        const struct conf_consumer *c = &conf->consumers[i];
+        if (strcmp(c->queue, from) == 0 && c->publish != NULL && leads_to(conf, c->publish, to))
+            return true;
+    }
+    return false;
+}
+
+/* The outlets of all producers whose messages come to a queue and that want its results; ret_outlets has room for all
+ * producers. */
 static size_t answers_of(const struct daemon *d, const char *queue, struct outlet **ret_outlets)
 {
     size_t n = 0;
     for (size_t i = 0; i < d->graph.producers_count; i++) {
         struct outlet *o = producer_replies(d->graph.producers[i]);
-        if (o != NULL && strcmp(producer_conf(d->graph.producers[i])->queue, queue) == 0)
+        if (o != NULL && leads_to(d->conf, producer_conf(d->graph.producers[i])->queue, queue))
             ret_outlets[n++] = o;
     }
     return n;
@@ -138,8 +202,8 @@ static int build_consumer(struct daemon *d, const struct conf_consumer *c, struc
     struct consumer_options options = {
         .conf = c,
         .queue = graph_queue(d, c->queue),
-        .dead = c->on_failure == ON_FAILURE_DEAD ? graph_queue(d, c->dead) : NULL,
         .publish = publisher_named(d, c->publish),
+        .next = c->publish != NULL ? graph_queue(d, c->publish) : NULL,
         .answers = answers,
         .answers_count = answers_count,
         .part = part_options(d, "consumer", c->name),
@@ -192,14 +256,15 @@ static int make_arrays(struct daemon *d)
     const struct conf *c = d->conf;
     g->queues = calloc(c->queues_count + 1, sizeof *g->queues);
     g->queues_closed = calloc(c->queues_count + 1, sizeof *g->queues_closed);
+    g->undertakers = calloc(c->queues_count + 1, sizeof(struct undertaker *));
     g->producers_count = count_producers(c);
     g->producers = calloc(g->producers_count + 1, sizeof *g->producers);
     g->producers_closed = calloc(g->producers_count + 1, sizeof *g->producers_closed);
     g->publishers = calloc(c->publishers_count + 1, sizeof *g->publishers);
     g->publishers_closed = calloc(c->publishers_count + 1, sizeof *g->publishers_closed);
     g->consumers = calloc(count_threads(c) + 1, sizeof *g->consumers);
-    bool all = g->queues != NULL && g->queues_closed != NULL && g->producers != NULL &&
-               g->producers_closed != NULL && g->publishers != NULL &&
+    bool all = g->queues != NULL && g->queues_closed != NULL && g->undertakers != NULL &&
+               g->producers != NULL && g->producers_closed != NULL && g->publishers != NULL &&
                g->publishers_closed != NULL && g->consumers != NULL;
     return all ? 0 : PEN_ENOMEM;
 }
@@ -254,9 +319,12 @@ void graph_free(struct daemon *d)
     for (size_t i = 0; i < d->conf->publishers_count; i++)
         publisher_free(&g->publishers[i]);
     for (size_t i = 0; i < d->conf->queues_count; i++)
+        undertaker_free(&g->undertakers[i]);
+    for (size_t i = 0; i < d->conf->queues_count; i++)
         jobq_free(&g->queues[i]);
     free(g->queues);
     free(g->queues_closed);
+    free(g->undertakers);
     free(g->producers);
     free(g->producers_closed);
     free(g->publishers);

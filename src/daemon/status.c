@@ -164,11 +164,9 @@ static json_t *publisher_json(const struct publisher *p)
                      "replay", replay_json(publisher_replay(p)));
 }
 
-static json_t *queue_json(const struct conf_queue *c, struct jobq *q)
+/* Why jobs were dropped, and how often. */
+static json_t *dropped_json(const struct broker_ledger *g)
 {
-    struct jobq_stats s;
-    jobq_stats(q, &s);
-    const struct broker_ledger *g = &s.ledger;
     json_t *dropped = json_object();
     for (int k = 0; k < DROP_REASONS; k++)
         if (json_object_set_new(dropped, drop_reason_word((enum drop_reason)k),
@@ -176,16 +174,53 @@ static json_t *queue_json(const struct conf_queue *c, struct jobq *q)
             json_decref(dropped);
             return NULL;
         }
-    return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:I, s:b}",
-                     "name", c->name, "state",
-                     s.shut     ? "shutdown"
-                     : s.paused ? "paused"
-                                : "open",
-                     "ready", INT(g->ready), "in_hand", INT(g->in_hand), "bytes", INT(g->bytes),
-                     "max_items", INT(c->items_max), "max_bytes", INT(c->bytes_max), "items_high",
-                     INT(g->items_high), "accepted", INT(g->accepted), "done", INT(g->done), "dead",
-                     INT(g->dead), "dropped", dropped, "refused", INT(g->refused), "ledger_holds",
-                     s.ledger_holds);
+    return dropped;
+}
+
+/* What has happened to jobs on their way. */
+static json_t *attempts_json(const struct broker_ledger *g)
+{
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "taken", INT(g->taken), "retried",
+                     INT(g->retried), "crashed", INT(g->crashed), "released", INT(g->released),
+                     "lease_expired", INT(g->lease_expired), "late", INT(g->late), "buried",
+                     INT(g->buried_ever), "kicked", INT(g->kicked));
+}
+
+static json_t *results_json(const struct results_stats *r)
+{
+    return json_pack("{s:I, s:I, s:I, s:I}", "items", INT(r->items), "bytes", INT(r->bytes), "kept",
+                     INT(r->kept), "forgotten", INT(r->forgotten));
+}
+
+static const char *queue_state_word(const struct jobq_stats *s)
+{
+    return s->shut ? "shutdown" : s->paused ? "paused" : "open";
+}
+
+static json_t *queue_json(const struct conf_queue *c, struct jobq *q)
+{
+    struct jobq_stats s;
+    jobq_stats(q, &s);
+    const struct broker_ledger *g = &s.ledger;
+    json_t *queue =
+        json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "name", c->name,
+                  "state", queue_state_word(&s), "ready", INT(g->ready), "waiting", INT(g->waiting),
+                  "delayed", INT(g->delayed), "in_hand", INT(g->in_hand), "leased", INT(g->leased),
+                  "buried", INT(g->buried), "dying", INT(g->dying), "bytes", INT(g->bytes), "keys",
+                  INT(g->keys), "items_high", INT(g->items_high));
+    json_t *counts =
+        json_pack("{s:I, s:I, s:I, s:I, s:I, s:o, s:I, s:I, s:I, s:o, s:o, s:b, s:I}", "max_items",
+                  INT(c->items_max), "max_bytes", INT(c->bytes_max), "accepted", INT(g->accepted),
+                  "done", INT(g->done), "dead", INT(g->dead), "dropped", dropped_json(g), "expired",
+                  INT(g->expired), "refused", INT(g->refused), "duplicates", INT(g->duplicates),
+                  "attempts", attempts_json(g), "results", results_json(&s.results), "ledger_holds",
+                  s.ledger_holds, "ledger_alarms", INT(s.alarms));
+    if (queue == NULL || counts == NULL || json_object_update(queue, counts) < 0) {
+        json_decref(queue);
+        queue = NULL;
+    }
+    json_decref(counts);
+    return queue;
 }
 
 /* All queues, or the one of that name. */

@@ -2,11 +2,15 @@
  *
  * A job's way through one consumer thread:
  *
- *   on_jobs -> handler_submit -> on_done -> results to sinks, failures to the dead queue -> flush -> settle
+ *   on_jobs -> handler_submit -> on_done -> results to sinks or to the next queue -> flush -> settle
  *
- * A job is settled only when its results are in their outlets, so a job that is done has handed its result on; or its
- * outlet had to close at once, and has counted the result as lost. What is finished waits in `ended` until then; while
- * the flush is blocked nothing new is taken, so at most LIMIT_BATCH_ITEMS jobs are in a thread's hands.
+ * A job is settled only when its results are in their outlets, or in the next queue, so a job that is done has handed its
+ * result on; or its outlet had to close at once, and has counted the result as lost. Put first and settled then: a crash in
+ * between makes a durable queue hand the job out again, where the other order would lose its result. What is finished
+ * waits in `ended` until then; while the flush is blocked nothing new is taken, so at most LIMIT_BATCH_ITEMS jobs are in a
+ * thread's hands.
+ *
+ * What becomes of a job that failed, the queue decides; if that is its end, whoever waits for an answer is told.
  *
  * Thread: the consumer's loop.
  */
@@ -29,6 +33,9 @@ enum { LOG_BURST = 10 }; /* lines a second */
 struct task {
     struct work work;
     struct job job;
+    mono_t taken;
+    struct job_failure failure; /* used when the attempt failed */
+    char *reason;               /* its text, NULL when there is none */
 };
 
 struct consumer {
@@ -45,7 +52,7 @@ struct consumer {
 
     /* owner: loop */
     struct jobq_getter *getter;
-    struct jobq_putter *dead;
+    struct jobq_putter *next; /* NULL: results go to no queue */
     struct handler *handler;
     struct sink *publish;
     struct sink **answers;
@@ -56,9 +63,10 @@ struct consumer {
     struct job_settle ended[LIMIT_BATCH_ITEMS];
     struct task *ended_tasks[LIMIT_BATCH_ITEMS];
     size_t ended_count;
-    struct job_put dead_puts[LIMIT_BATCH_ITEMS];
-    size_t dead_ended[LIMIT_BATCH_ITEMS]; /* which of `ended` a dead put is about */
-    size_t dead_count, dead_done;
+    struct job_put next_puts[LIMIT_BATCH_ITEMS];
+    size_t next_ended[LIMIT_BATCH_ITEMS]; /* which of `ended` a put is about */
+    size_t next_count, next_done;
+    span_t cpu; /* of the thread, when jobs were settled last */
     bool submitting, blocked, over, stopping;
     bool closing, handler_closed, told; /* the steps of the end */
     struct post flush_post;
@@ -148,29 +156,29 @@ static int publish(struct consumer *c, const struct job *job, struct slice *resu
 }
 
 /* The sink towards the endpoint that a job came from, or NULL when nobody waits for an answer. */
-static struct sink *answer_sink(const struct consumer *c, const struct job *job)
+static struct sink *answer_sink(const struct consumer *c, const struct job_ext *ext)
 {
-    if (job->ext == NULL || job->ext->origin == NULL)
+    if (ext == NULL || ext->origin == NULL)
         return NULL;
     for (size_t k = 0; k < c->options.answers_count; k++)
-        if (sink_outlet(c->answers[k]) == job->ext->origin)
+        if (sink_outlet(c->answers[k]) == ext->origin)
             return c->answers[k];
     (void)BUG(true); /* Every outlet that feeds the queue was named at boot. */
     return NULL;
 }
 
-static struct answer_form form_of(const struct sink *s, const struct job *job)
+static struct answer_form form_of(const struct sink *s, const struct job_ext *ext)
 {
-    return (struct answer_form){ outlet_framing(sink_outlet(s)), job->ext->tag };
+    return (struct answer_form){ outlet_framing(sink_outlet(s)), ext->tag };
 }
 
 /* item: head and body, which are taken. */
-static int add_answer(struct sink *s, const struct job *job, struct outlet_item *item) ON_LOOP
+static int add_answer(struct sink *s, const struct job_ext *ext, struct outlet_item *item) ON_LOOP
 {
     item->route = malloc(sizeof *item->route);
     int r = item->route != NULL ? 0 : PEN_ENOMEM;
     if (r == 0) {
-        *item->route = job->ext->route;
+        *item->route = ext->route;
         r = sink_add(s, item);
     }
     if (r < 0) {
@@ -184,84 +192,125 @@ static int add_answer(struct sink *s, const struct job *job, struct outlet_item 
 static int answer_with_result(struct sink *s, const struct job *job, struct slice result) ON_LOOP
 {
     struct outlet_item item = { 0 };
-    int r = answer_result(form_of(s, job), job->id, result, &item.head, &item.body);
-    return r < 0 ? r : add_answer(s, job, &item);
+    int r = answer_result(form_of(s, job->ext), job->id, result, &item.head, &item.body);
+    return r < 0 ? r : add_answer(s, job->ext, &item);
 }
 
-static void answer_with_failure(struct consumer *c, const struct job *job, int error,
-                                const char *reason) ON_LOOP
+/* The job has failed for good. True: somebody was answered. */
+static bool answer_with_failure(struct consumer *c, uint64_t id, const struct job_ext *ext) ON_LOOP
 {
-    struct sink *s = answer_sink(c, job);
+    struct sink *s = answer_sink(c, ext);
     if (s == NULL)
-        return;
+        return false;
     struct outlet_item item = { 0 };
-    int r = answer_failure(form_of(s, job), error, reason, &item.body);
+    int r = answer_failure(form_of(s, ext), ext->error, ext->error_text, &item.body);
     if (r == 0)
-        r = add_answer(s, job, &item);
+        r = add_answer(s, ext, &item);
     if (r < 0)
         log_error(c->subject, "job %llu: its failure could not be answered: %s",
-                  (unsigned long long)job->id, pen_strerror(r));
+                  (unsigned long long)id, pen_strerror(r));
+    return r == 0;
+}
+
+/* ---- the next queue ---- */
+
+/* What goes on with a result: the key, the headers, and who waits for the answer. */
+static int next_ext(const struct job_ext *from, struct job_ext **ret_ext)
+{
+    struct job_ext *ext = NULL;
+    if (from == NULL || (from->key == NULL && from->origin == NULL && from->headers.bytes == 0)) {
+        *ret_ext = NULL;
+        return 0;
+    }
+    int r = job_ext_new(&ext);
+    if (r < 0)
+        return r;
+    ext->key = from->key != NULL ? strdup(from->key) : NULL;
+    ext->headers = slice_ref(from->headers);
+    ext->origin = from->origin;
+    ext->route = from->route;
+    ext->tag = from->tag;
+    if (from->key != NULL && ext->key == NULL) {
+        job_ext_free(ext);
+        return PEN_ENOMEM;
+    }
+    *ret_ext = ext;
+    return 0;
+}
+
+/* Plan the put of a result, which belongs to the job that ends next. */
+static int plan_next(struct consumer *c, const struct job *job, struct slice result)
+{
+    struct job_put put = { .body = result, .priority = job->priority };
+    int r = next_ext(job->ext, &put.ext);
+    if (r < 0)
+        return r;
+    put.body = slice_ref(result);
+    c->next_puts[c->next_count] = put;
+    c->next_ended[c->next_count++] = c->ended_count;
+    return 0;
 }
 
 /* ---- the end of a job ---- */
 
-static char *copy_text(const char *text)
-{
-    return text != NULL ? strdup(text) : NULL;
-}
-
-/* Plan the job's move to the dead queue. */
-static void bury(struct consumer *c, const struct job *job, size_t ended)
-{
-    struct job_ext *ext = NULL;
-    if (job->ext != NULL && job->ext->key != NULL) {
-        ext = calloc(1, sizeof *ext);
-        if (ext != NULL)
-            ext->key = copy_text(job->ext->key);
-    }
-    c->dead_puts[c->dead_count] = (struct job_put){ .body = slice_ref(job->body), .ext = ext };
-    c->dead_ended[c->dead_count++] = ended;
-}
-
-static void fail(struct consumer *c, const struct job *job, int error, const char *reason) ON_LOOP
-{
-    count_add(&c->failed, 1);
-    if (!c->stopping)
-        log_limited(&c->limit, LOG_BURST, c->subject, "job %llu of queue %s failed: %s: %s",
-                    (unsigned long long)job->id, jobq_name(c->options.queue), pen_errname(error),
-                    reason);
-    answer_with_failure(c, job, error, reason);
-}
-
-/* What becomes of a job whose work has ended with error. */
-static enum job_outcome outcome_of(const struct consumer *c, int error)
-{
-    if (error == 0)
-        return OUTCOME_DONE;
-    if (error == PEN_ECANCELED && c->stopping)
-        return OUTCOME_CANCELED;
-    return c->dead != NULL ? OUTCOME_DEAD : OUTCOME_FAILED;
-}
-
-static void end_task(struct consumer *c, struct task *t, enum job_outcome outcome)
-{
-    size_t k = c->ended_count++;
-    c->ended[k] = (struct job_settle){ .id = t->job.id, .index = t->job.index, .outcome = outcome };
-    c->ended_tasks[k] = t;
-    if (outcome == OUTCOME_DEAD)
-        bury(c, &t->job, k);
-}
-
 /* Send a result to where it is wanted; what is left of it is the caller's. */
 static int deliver(struct consumer *c, const struct job *job, struct slice *result) ON_LOOP
 {
-    struct sink *asker = answer_sink(c, job);
+    struct sink *asker = answer_sink(c, job->ext);
     if (asker == NULL)
         return publish(c, job, result);
     struct slice published = slice_ref(*result);
     int r = publish(c, job, &published);
     slice_release(&published);
     return r < 0 ? r : answer_with_result(asker, job, *result);
+}
+
+/* The same, or plan it for the next queue; and keep it, where results are kept. */
+static int hand_on(struct consumer *c, const struct job *job, struct slice *result) ON_LOOP
+{
+    struct result kept = { 0 };
+    if (jobq_keeps_results(c->options.queue))
+        kept.body = slice_ref(*result);
+    int r = c->next != NULL ? plan_next(c, job, *result) : deliver(c, job, result);
+    if (r == 0)
+        jobq_keep_result(c->options.queue, job->id, &kept);
+    slice_release(&kept.body);
+    return r;
+}
+
+static void fail(struct consumer *c, struct task *t, int error, const char *reason) ON_LOOP
+{
+    count_add(&c->failed, 1);
+    if (!c->stopping)
+        log_limited(&c->limit, LOG_BURST, c->subject, "job %llu of queue %s failed: %s: %s",
+                    (unsigned long long)t->job.id, jobq_name(c->options.queue), pen_errname(error),
+                    reason);
+    free(t->reason);
+    t->reason = strdup(reason);
+    t->failure = (struct job_failure){ .error = error, .text = t->reason };
+}
+
+/* How the attempt ended, for the queue to decide what follows. */
+static enum job_outcome outcome_of(const struct consumer *c, int error)
+{
+    if (error == 0)
+        return OUTCOME_DONE;
+    if (error == PEN_ECANCELED && c->stopping)
+        return OUTCOME_CANCELED;
+    return error == PEN_ECRASHED || error == PEN_EEXITED ? OUTCOME_CRASHED : OUTCOME_RETRY;
+}
+
+static void end_task(struct consumer *c, struct task *t, enum job_outcome outcome)
+{
+    size_t k = c->ended_count++;
+    c->ended[k] = (struct job_settle){
+        .id = t->job.id,
+        .index = t->job.index,
+        .outcome = outcome,
+        .why = outcome != OUTCOME_DONE ? &t->failure : NULL,
+        .service_ns = mono_since(pen_loop_now(c->part.loop), t->taken).ns,
+    };
+    c->ended_tasks[k] = t;
 }
 
 static void on_done(struct work *work, int error, struct slice result, const char *reason, void *arg)
@@ -271,14 +320,14 @@ static void on_done(struct work *work, int error, struct slice result, const cha
     struct task *t = CONTAINER_OF(work, struct task, work);
     c->in_hand--;
     if (error == 0) {
-        error = deliver(c, &t->job, &result);
+        error = hand_on(c, &t->job, &result);
         slice_release(&result);
         reason = "the result could not be sent on";
     }
     if (error == 0)
         count_add(&c->done, 1);
     else
-        fail(c, &t->job, error, reason);
+        fail(c, t, error, reason);
     end_task(c, t, outcome_of(c, error));
     if (!c->submitting) /* More may end in this turn: one flush for all of them. */
         (void)loop_post(c->part.loop, &c->flush_post);
@@ -295,50 +344,87 @@ static bool flush_sinks(struct consumer *c) ON_LOOP
     return all;
 }
 
-/* The dead queue did not take it: the job is dropped as failed. */
-static void dead_refused(struct consumer *c, size_t k, int status)
+/* The next queue did not take it, and the attempt has failed; unless it took it and dropped it by its policy. */
+static void next_refused(struct consumer *c, size_t k, int status) ON_LOOP
 {
-    slice_release(&c->dead_puts[k].body);
-    job_ext_free(c->dead_puts[k].ext);
-    c->ended[c->dead_ended[k]].outcome = OUTCOME_FAILED;
-    log_limited(&c->limit, LOG_BURST, c->subject, "queue %s did not take a failed job: %s",
-                jobq_name(c->options.dead), pen_strerror(status));
+    struct job_settle *s = &c->ended[c->next_ended[k]];
+    struct task *t = c->ended_tasks[c->next_ended[k]];
+    char reason[LIMIT_NAME_BYTES + 64];
+    (void)snprintf(reason, sizeof reason, "queue %s did not take the result",
+                   jobq_name(c->options.next));
+    slice_release(&c->next_puts[k].body);
+    job_ext_free(c->next_puts[k].ext);
+    if (status == PEN_EDROPPED)
+        return;
+    fail(c, t, status, reason);
+    s->why = &t->failure;
+    s->outcome = c->stopping ? OUTCOME_CANCELED : OUTCOME_RETRY;
 }
 
-/* False while the dead queue is full. */
-static bool flush_dead(struct consumer *c) ON_LOOP
+/* False while the next queue is full. */
+static bool flush_next(struct consumer *c) ON_LOOP
 {
-    if (c->dead_done == c->dead_count)
+    if (c->next_done == c->next_count)
         return true;
-    size_t n = c->dead_count - c->dead_done;
-    struct job_put *puts = c->dead_puts + c->dead_done;
-    int r = jobq_putter_put(c->dead, puts, n);
+    size_t n = c->next_count - c->next_done;
+    struct job_put *puts = c->next_puts + c->next_done;
+    int r = jobq_putter_put(c->next, puts, n);
     size_t decided = r < 0 ? n : (size_t)r;
     for (size_t k = 0; k < decided; k++) {
         int status = r < 0 ? r : puts[k].ret_status;
         if (status < 0)
-            dead_refused(c, c->dead_done + k, status);
+            next_refused(c, c->next_done + k, status);
     }
-    c->dead_done += decided;
-    return c->dead_done == c->dead_count;
+    c->next_done += decided;
+    return c->next_done == c->next_count;
 }
 
-static void settle(struct consumer *c)
+/* A handler that computes here has used the thread's time since the last settling, in equal parts; programs have used their
+ * own, for as long as they had the job. */
+static void charge(struct consumer *c) ON_LOOP
 {
+    span_t now = clock_thread_cpu();
+    int64_t each = (now.ns - c->cpu.ns) / (int64_t)c->ended_count;
+    bool computes = c->options.conf->handler.builtin != BUILTIN_NONE;
+    for (size_t k = 0; k < c->ended_count; k++)
+        c->ended[k].cpu_ns = computes && each > 0 ? each : c->ended[k].service_ns;
+    if (c->options.conf->handler.builtin == BUILTIN_PASS ||
+        c->options.conf->handler.builtin == BUILTIN_SUM_SQUARES)
+        for (size_t k = 0; k < c->ended_count; k++)
+            c->ended[k].service_ns = c->ended[k].cpu_ns;
+    c->cpu = now;
+    count_set(&c->cpu_ns, (uint64_t)now.ns);
+}
+
+static void task_free(struct consumer *c, struct task *t)
+{
+    free(t->reason);
+    t->reason = NULL;
+    c->free_tasks[c->free_count++] = t;
+}
+
+/* True: there are new answers, to those whose jobs have failed for good. */
+static bool settle(struct consumer *c) ON_LOOP
+{
+    bool answered = false;
     if (c->ended_count == 0)
-        return;
+        return false;
+    charge(c);
     int r = jobq_settle(c->options.queue, c->ended, c->ended_count, NULL);
     (void)BUG(r < 0); /* Every job in `ended` was in our hand. */
     struct slice_releaser bodies = { 0 };
     for (size_t k = 0; k < c->ended_count; k++) {
-        slice_releaser_add(&bodies, &c->ended[k].ret_body);
-        job_ext_free(c->ended[k].ret_ext);
-        c->free_tasks[c->free_count++] = c->ended_tasks[k];
+        struct job_settle *s = &c->ended[k];
+        if (s->outcome != OUTCOME_DONE)
+            answered = answer_with_failure(c, s->id, s->ret_ext) || answered;
+        slice_releaser_add(&bodies, &s->ret_body);
+        job_ext_free(s->ret_ext);
+        task_free(c, c->ended_tasks[k]);
     }
     slice_releaser_end(&bodies);
     count_add(&c->held, (uint64_t)0 - c->ended_count);
-    c->ended_count = c->dead_count = c->dead_done = 0;
-    count_set(&c->cpu_ns, (uint64_t)clock_thread_cpu().ns);
+    c->ended_count = c->next_count = c->next_done = 0;
+    return answered;
 }
 
 static void want_more(struct consumer *c) ON_LOOP
@@ -354,7 +440,7 @@ static void want_more(struct consumer *c) ON_LOOP
 /* The end: the queue is empty or we must stop, nothing is in hand, the handler is closed, everything is settled. */
 static void end_if_over(struct consumer *c) ON_LOOP
 {
-    if (c->in_hand > 0 || c->ended_count > 0)
+    if (c->in_hand > 0 || c->ended_count > 0 || c->blocked)
         return;
     if ((c->over || c->stopping) && !c->closing) {
         c->closing = true;
@@ -370,10 +456,10 @@ static void end_if_over(struct consumer *c) ON_LOOP
 static void flush(struct consumer *c) ON_LOOP
 {
     bool sinks = flush_sinks(c);
-    bool dead = flush_dead(c);
-    c->blocked = !sinks || !dead;
-    if (!c->blocked)
-        settle(c);
+    bool next = flush_next(c);
+    c->blocked = !sinks || !next;
+    if (!c->blocked && settle(c))
+        c->blocked = !flush_sinks(c);
     if (c->getter != NULL && !c->over)
         want_more(c);
     end_if_over(c);
@@ -393,7 +479,7 @@ static void on_sink_room(void *arg)
     flush(c);
 }
 
-static void on_dead_room(struct jobq_putter *putter, void *arg)
+static void on_next_room(struct jobq_putter *putter, void *arg)
 {
     (void)putter;
     struct consumer *c = arg;
@@ -413,6 +499,7 @@ static void on_jobs(struct jobq_getter *getter, const struct job *jobs, size_t n
     for (size_t k = 0; k < n; k++) {
         struct task *t = c->free_tasks[--c->free_count];
         t->job = jobs[k];
+        t->taken = pen_loop_now(c->part.loop);
         t->work.body = jobs[k].body; /* The rest is the handler's. */
         t->work.id = jobs[k].id;
         works[k] = &t->work;
@@ -502,10 +589,10 @@ static int init_tasks(struct consumer *c)
 static int attach_queues(struct consumer *c)
 {
     struct jobq_getter_options getter = { .on_jobs = on_jobs, .on_shutdown = on_queue_end, .arg = c };
-    struct jobq_putter_options dead = { .on_room = on_dead_room, .arg = c };
+    struct jobq_putter_options next = { .on_room = on_next_room, .arg = c };
     int r = jobq_attach(c->options.queue, c->part.loop, &getter, &c->getter);
-    if (r == 0 && c->options.dead != NULL)
-        r = jobq_attach_putter(c->options.dead, c->part.loop, &dead, &c->dead);
+    if (r == 0 && c->options.next != NULL)
+        r = jobq_attach_putter(c->options.next, c->part.loop, &next, &c->next);
     return r;
 }
 
@@ -582,7 +669,7 @@ void consumer_free(struct consumer **consumer)
     loop_assert_here(c->part.loop); /* Nobody runs it any more. */
     handler_free(&c->handler);
     jobq_getter_close(&c->getter);
-    jobq_putter_close(&c->dead);
+    jobq_putter_close(&c->next);
     sink_close(&c->publish);
     for (size_t k = 0; c->answers != NULL && k < c->options.answers_count; k++)
         sink_close(&c->answers[k]);

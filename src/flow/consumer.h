@@ -18,9 +18,9 @@ struct consumer_options {
     const struct conf_consumer *conf; /* must outlive it */
     unsigned index;                   /* of the thread, from 0 */
     struct jobq *queue;
-    struct jobq *dead;             /* NULL: failed jobs are dropped */
     struct outlet *publish;        /* NULL: results are not published */
-    struct outlet *const *answers; /* the outlets of producers that feed the queue; borrowed */
+    struct jobq *next;             /* results go into it; NULL: into no queue */
+    struct outlet *const *answers; /* of producers from which messages come into the queue; borrowed */
     size_t answers_count;
     struct part_options part; /* on_order is the consumer's own */
 };

@@ -257,20 +257,6 @@ size_t jobq_take_dying(struct jobq *q, struct job *ret_jobs, size_t max)
     return n;
 }
 
-void jobq_put_reserved(struct jobq *q, struct job_put *jobs, size_t n)
-{
-    jobq_enter(q, pen_now());
-    broker_put_reserved(q->broker, jobs, n, q->now);
-    jobq_leave(q);
-}
-
-void jobq_unreserve(struct jobq *q, struct job_put *jobs, size_t n)
-{
-    jobq_enter(q, PEN_NOW);
-    broker_unreserve(q->broker, jobs, n);
-    jobq_leave(q);
-}
-
 void jobq_shutdown(struct jobq *q, enum pen_shutdown mode)
 {
     jobq_enter(q, pen_now());
@@ -318,6 +304,35 @@ void jobq_set_servers(struct jobq *q, uint32_t servers)
     jobq_leave(q);
 }
 
+/* ---- results ---- */
+
+bool jobq_keeps_results(const struct jobq *q)
+{
+    return q->options.results.age_max.ns > 0;
+}
+
+void jobq_keep_result(struct jobq *q, uint64_t id, const struct result *result)
+{
+    if (!jobq_keeps_results(q))
+        return;
+    struct result copy = { .error = result->error, .body = slice_ref(result->body) };
+    jobq_enter(q, pen_now());
+    int r = results_put(q->results, id, &copy, q->now);
+    jobq_leave(q);
+    if (r < 0)
+        slice_release(&copy.body);
+}
+
+int jobq_result(struct jobq *q, uint64_t id, struct result *ret_result)
+{
+    if (!jobq_keeps_results(q))
+        return PEN_ENOENT;
+    jobq_enter(q, pen_now());
+    int r = results_get(q->results, id, q->now, ret_result);
+    jobq_leave(q);
+    return r;
+}
+
 /* ---- looking ---- */
 
 void jobq_stats(struct jobq *q, struct jobq_stats *ret_stats)
@@ -326,6 +341,7 @@ void jobq_stats(struct jobq *q, struct jobq_stats *ret_stats)
     *ret_stats = (struct jobq_stats){
         .ledger = *broker_ledger(q->broker),
         .shut = broker_is_shut(q->broker),
+        .ended = broker_is_shut(q->broker) && all_finished(q),
         .paused = broker_is_paused(q->broker),
         .ledger_holds = broker_ledger_holds(q->broker),
         .alarms = q->alarms,
@@ -337,6 +353,8 @@ void jobq_stats(struct jobq *q, struct jobq_stats *ret_stats)
         .put_wakes = q->putters.wakes,
         .get_wakes = q->getters.wakes,
     };
+    if (q->results != NULL)
+        ret_stats->results = results_stats(q->results);
     lock_drop(&q->lock);
 }
 
@@ -431,6 +449,8 @@ static int make_parts(struct jobq *q)
         .limits = o->limits, .seed = o->seed, .journal = o->journal, .journal_arg = o->journal_arg
     };
     int r = broker_new(&broker, &q->broker);
+    if (r == 0 && jobq_keeps_results(q))
+        r = results_new(&o->results, &q->results);
     if (r == 0 && o->main != NULL)
         r = jobq_time_new(q, &q->time);
     return r;
@@ -470,6 +490,7 @@ void jobq_free(struct jobq **queue)
     check(!waiters_any(&q->getters) && !waiters_any(&q->putters) && !waiters_any(&q->joiners));
     check(q->untold == 0);
     jobq_time_free(&q->time);
+    results_free(&q->results);
     broker_free(&q->broker);
     lock_fini(&q->lock);
     free(q);

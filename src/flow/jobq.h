@@ -16,6 +16,7 @@
 #include "base/roles.h"
 #include "base/units.h"
 #include "broker/queue.h"
+#include "broker/results.h"
 
 struct jobq;
 
@@ -34,6 +35,7 @@ struct jobq_options {
     uint64_t seed;                        /* see struct broker_options */
     const struct broker_journal *journal; /* the same; NULL: none */
     void *journal_arg;
+    struct results_limits results; /* age_max 0: no results are kept */
     struct pen_loop *main; /* keeps the time; NULL: whoever calls jobq_tick() does, and there are no news */
     struct jobq_news news;
     /* Dropped jobs (1 to LIMIT_BATCH_ITEMS, in order of their drop), on the thread whose call dropped them, before
@@ -57,10 +59,6 @@ const char *jobq_name(const struct jobq *q) ANY_THREAD;
 int jobq_put(struct jobq *q, struct job_put *jobs, size_t n, mono_t deadline, size_t *ret_decided)
     MUST_CHECK;
 
-/* Put what jobq_putter_reserve() has reserved, or give it up. Neither can fail. */
-void jobq_put_reserved(struct jobq *q, struct job_put *jobs, size_t n) ANY_THREAD;
-void jobq_unreserve(struct jobq *q, struct job_put *jobs, size_t n) ANY_THREAD;
-
 /* ---- out ---- */
 
 /* Take 1 to max jobs. PEN_ESHUTDOWN (and nothing will be ready any more), PEN_EEMPTY (PEN_NOW), PEN_ETIMEOUT,
@@ -81,6 +79,14 @@ uint32_t jobq_owner_gone(struct jobq *q, uint64_t owner) ANY_THREAD;
 /* See broker_take_dying(). */
 size_t jobq_take_dying(struct jobq *q, struct job *ret_jobs, size_t max) ANY_THREAD;
 
+/* ---- results ---- */
+
+bool jobq_keeps_results(const struct jobq *q) ANY_THREAD;
+/* Keep what became of a job, as far as there is room. The body is borrowed. */
+void jobq_keep_result(struct jobq *q, uint64_t id, const struct result *result) ANY_THREAD;
+/* The body is the caller's. PEN_ENOENT. */
+int jobq_result(struct jobq *q, uint64_t id, struct result *ret_result) ANY_THREAD MUST_CHECK;
+
 /* ---- the whole queue ---- */
 
 /* Wait until nothing is held and everything that was dropped is told. PEN_ETIMEOUT. Any thread; may block. */
@@ -97,7 +103,9 @@ mono_t jobq_tick(struct jobq *q, mono_t now) ANY_THREAD;
 
 struct jobq_stats {
     struct broker_ledger ledger;
+    struct results_stats results;
     bool shut, paused, ledger_holds;
+    bool ended;      /* shut down, and nothing is held or to be told any more */
     uint64_t alarms; /* how often the ledger began not to hold */
     uint64_t putters_waiting, getters_waiting, joiners_waiting; /* in line now, threads and loops */
     uint64_t put_waits, get_waits; /* times that one of them had to wait */
@@ -192,10 +200,6 @@ int jobq_attach_putter(struct jobq *q, struct pen_loop *loop,
 int jobq_putter_put(struct jobq_putter *putter, struct job_put *jobs, size_t n) ON_LOOP MUST_CHECK;
 /* All or none: n, or 0 and on_room comes. Errors as broker_put_all(). */
 int jobq_putter_put_all(struct jobq_putter *putter, struct job_put *jobs, size_t n)
-    ON_LOOP MUST_CHECK;
-/* Set room aside for all of them: n, or 0 and on_room comes. Errors as broker_reserve_put(). Then jobq_put_reserved() or
- * jobq_unreserve() with the same jobs. */
-int jobq_putter_reserve(struct jobq_putter *putter, struct job_put *jobs, size_t n)
     ON_LOOP MUST_CHECK;
 
 void jobq_putter_close(struct jobq_putter **putter);

@@ -37,8 +37,9 @@ struct jobq {
     /* lock: lock */
     struct lock lock;
     struct broker *broker;
-    mono_t now;      /* of the last command: it never goes back */
-    uint64_t untold; /* dropped jobs for which on_dropped has not returned */
+    struct results *results; /* NULL: none are kept */
+    mono_t now;              /* of the last command: it never goes back */
+    uint64_t untold;         /* dropped jobs for which on_dropped has not returned */
     uint64_t alarms;
     bool over_told, dying_told, ended_told, alarmed;
     struct waiters getters, putters, joiners;

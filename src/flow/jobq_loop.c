@@ -290,12 +290,6 @@ static bool putter_has_turn(const struct jobq *q, const struct waiter *w) LOCKED
 /* A put of some sort: how many of n were decided, or an error. */
 typedef int (*put_fn)(struct broker *b, struct job_put *jobs, size_t n, mono_t now);
 
-static int reserve(struct broker *b, struct job_put *jobs, size_t n, mono_t now)
-{
-    int r = broker_reserve_put(b, jobs, n, now);
-    return r == 0 ? (int)n : r == 1 ? 0 : r;
-}
-
 /* A place in line is kept while nothing could be put. One that was picked and found too little goes to the front
  * again; one that has put something has had its turn, and goes to the back with the rest. `whole`: what waits is all
  * of it. */
@@ -326,11 +320,6 @@ int jobq_putter_put(struct jobq_putter *p, struct job_put *jobs, size_t n)
 int jobq_putter_put_all(struct jobq_putter *p, struct job_put *jobs, size_t n)
 {
     return putter_try(p, broker_put_all, true, jobs, n);
-}
-
-int jobq_putter_reserve(struct jobq_putter *p, struct job_put *jobs, size_t n)
-{
-    return putter_try(p, reserve, true, jobs, n);
 }
 
 void jobq_putter_close(struct jobq_putter **putter)

@@ -23,6 +23,13 @@ static bool has_ended(const struct jobq *q) LOCKED(&q->lock)
     return broker_is_shut(q->broker) && broker_is_idle(q->broker) && q->untold == 0;
 }
 
+static mono_t next_due(const struct jobq *q) LOCKED(&q->lock)
+{
+    mono_t due = broker_next_due(q->broker);
+    mono_t result = q->results != NULL ? results_next_due(q->results) : PEN_NEVER;
+    return mono_before(result, due) ? result : due;
+}
+
 /* Told when it begins not to hold, and again only after it held. */
 static bool raises_alarm(struct jobq *q) LOCKED(&q->lock)
 {
@@ -35,7 +42,7 @@ static bool raises_alarm(struct jobq *q) LOCKED(&q->lock)
 static unsigned news_of(struct jobq *q) LOCKED(&q->lock)
 {
     unsigned news = raises_alarm(q) ? NEWS_ALARM : 0;
-    mono_t due = broker_next_due(q->broker);
+    mono_t due = next_due(q);
     if (mono_before(due, q->time->due)) {
         q->time->due = due;
         news |= NEWS_DUE;
@@ -72,7 +79,9 @@ mono_t jobq_tick(struct jobq *q, mono_t now)
 {
     jobq_enter(q, now);
     (void)broker_tick(q->broker, q->now, TICK_JOBS);
-    mono_t due = broker_next_due(q->broker);
+    if (q->results != NULL)
+        (void)results_tick(q->results, q->now, TICK_JOBS);
+    mono_t due = next_due(q);
     jobq_leave(q);
     return due;
 }

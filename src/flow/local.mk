@@ -2,6 +2,7 @@
 
 libparts_la_SOURCES += \
 	%reldir%/answer.c %reldir%/answer.h \
+	%reldir%/bury.c %reldir%/bury.h \
 	%reldir%/consumer.c %reldir%/consumer.h \
 	%reldir%/jobq.c %reldir%/jobq.h %reldir%/jobq_inside.h %reldir%/jobq_loop.c %reldir%/jobq_time.c \
 	%reldir%/outlet.c %reldir%/outlet.h \

@@ -596,6 +596,20 @@ size_t producer_slow_peers(const struct producer *p,
 
 /* ---- drops ---- */
 
+static void tell(const struct job_ext *ext, int error, const char *text)
+{
+    struct outlet *to = ext->origin;
+    struct slice body = { 0 };
+    struct answer_form form = { outlet_framing(to), ext->tag };
+    if (answer_failure(form, error, text, &body) == 0)
+        outlet_answer(to, &ext->route, body);
+}
+
+static bool is_awaited(const struct job_ext *ext)
+{
+    return ext != NULL && ext->origin != NULL;
+}
+
 static void tell_dropped(const struct job_dropped *job)
 {
     static const int errors[DROP_REASONS + 1] = {
@@ -603,11 +617,9 @@ static void tell_dropped(const struct job_dropped *job)
         [DROP_PURGED] = PEN_EDROPPED, [DROP_FAILED] = PEN_EHANDLER, [DROP_SHUTDOWN] = PEN_EDRAINING,
         [DROP_EXPIRED] = PEN_EEXPIRED
     };
-    struct outlet *to = job->ext->origin;
-    struct slice body = { 0 };
-    struct answer_form form = { outlet_framing(to), job->ext->tag };
-    if (answer_failure(form, errors[job->reason], NULL, &body) == 0)
-        outlet_answer(to, &job->ext->route, body);
+    bool failed = job->reason == DROP_FAILED && job->ext->error != 0;
+    tell(job->ext, failed ? job->ext->error : errors[job->reason],
+         failed ? job->ext->error_text : NULL);
 }
 
 void producer_on_dropped(struct jobq *q, struct job_dropped *jobs, size_t n, void *arg)
@@ -616,10 +628,54 @@ void producer_on_dropped(struct jobq *q, struct job_dropped *jobs, size_t n, voi
     (void)arg;
     struct slice_releaser bodies = { 0 };
     for (size_t k = 0; k < n; k++) {
-        if (jobs[k].ext != NULL && jobs[k].ext->origin != NULL)
+        if (is_awaited(jobs[k].ext))
             tell_dropped(&jobs[k]);
         slice_releaser_add(&bodies, &jobs[k].body);
         job_ext_free(jobs[k].ext);
     }
     slice_releaser_end(&bodies);
+}
+
+void producer_on_failed(struct job_settle *job)
+{
+    if (is_awaited(job->ret_ext))
+        tell(job->ret_ext, job->ret_ext->error, job->ret_ext->error_text);
+    slice_release(&job->ret_body);
+    job_ext_free(job->ret_ext);
+}
+
+/* Head and body as one message. */
+static int join(struct slice *head, struct slice *body, struct slice *ret_message)
+{
+    uint8_t *at;
+    int r = 0;
+    if (head->bytes == 0) {
+        *ret_message = slice_ref(*body);
+    } else if ((r = slice_new((size_t)head->bytes + body->bytes, ret_message, &at)) == 0) {
+        memcpy(at, head->at, head->bytes);
+        memcpy(at + head->bytes, body->at, body->bytes);
+    }
+    slice_release(head);
+    slice_release(body);
+    return r;
+}
+
+static void answer_with_result(const struct job_settle *job, struct slice result)
+{
+    struct outlet *to = job->ret_ext->origin;
+    struct answer_form form = { outlet_framing(to), job->ret_ext->tag };
+    struct slice head = { 0 }, body = { 0 }, message;
+    int r = answer_result(form, job->id, result, &head, &body);
+    if (r == 0)
+        r = join(&head, &body, &message);
+    if (r == 0)
+        outlet_answer(to, &job->ret_ext->route, message);
+}
+
+void producer_on_done(struct job_settle *job, struct slice result)
+{
+    if (is_awaited(job->ret_ext))
+        answer_with_result(job, result);
+    slice_release(&job->ret_body);
+    job_ext_free(job->ret_ext);
 }

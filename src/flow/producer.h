@@ -50,5 +50,9 @@ void producer_free(struct producer **producer);
 
 /* Tell whoever waits for a dropped job, and release it: the job queues' on_dropped. */
 void producer_on_dropped(struct jobq *q, struct job_dropped *jobs, size_t n, void *arg);
+/* Answer whoever waits for a job with its result, and release it. The result is borrowed. */
+void producer_on_done(struct job_settle *job, struct slice result);
+/* The same for one that has failed for good and is settled: the undertaker's. */
+void producer_on_failed(struct job_settle *job);
 
 #endif

@@ -50,7 +50,8 @@ static const struct operation {
     bool listed; /* there must be records */
 } operations[] = {
     { BATCH_PUT,
-      B(QUEUE) | B(KEY) | B(DEDUPE) | B(JOIN) | B(PRIORITY) | B(DELAY) | B(DUE) | B(TTL) | B(HEADERS),
+      B(QUEUE) | B(KEY) | B(DEDUPE) | B(JOIN) | B(PRIORITY) | B(DELAY) | B(DUE) | B(TTL) | B(WAIT) |
+          B(HEADERS),
       true, true },
     { BATCH_RESERVE, B(QUEUE) | B(WEIGHT) | B(COUNT) | B(WAIT) | B(LEASE_FOR) | B(KEEP) | B(WORKER),
       false, false },
@@ -284,7 +285,7 @@ static int list_take(const struct operation *op, json_t *list, struct worker_req
     q->items = calloc(n, sizeof *q->items);
     if (q->items == NULL)
         return PEN_ENOMEM;
-    q->is_list = true;
+    q->form.is_list = true;
     q->items_count = q->count = (uint32_t)n;
     int r = 0;
     for (uint32_t i = 0; i < n && r == 0; i++) {
@@ -371,7 +372,7 @@ static int records_check(const struct operation *op, struct worker_request *q,
 static int batch_decode(struct slice message, struct worker_request *q, const struct reason *why)
 {
     int r = batch_reader_init(&q->reader, message.at, message.bytes);
-    q->tag = q->reader.tag;
+    q->form.tag = q->reader.tag;
     q->kind = q->reader.kind;
     if (r < 0) {
         (void)reason_say(why, "%s", q->reader.why);
@@ -401,7 +402,7 @@ int worker_request_decode(enum worker_framing framing, struct slice message,
 {
     const struct reason why = { .text = text, .size = size };
     struct worker_request *q = ret_request;
-    *q = (struct worker_request){ .framing = framing, .message = message };
+    *q = (struct worker_request){ .form.framing = framing, .message = message };
     int r = framing == WORKER_JSON ? json_decode(message, q, &why) : batch_decode(message, q, &why);
     if (r < 0)
         worker_request_fini(q);
@@ -414,7 +415,7 @@ void worker_request_rewind(struct worker_request *q)
 {
     q->at = 0;
     q->record = NULL;
-    if (q->framing == WORKER_BATCH)
+    if (q->form.framing == WORKER_BATCH)
         check(batch_reader_init(&q->reader, q->message.at, q->message.bytes) == 0);
 }
 
@@ -424,7 +425,7 @@ bool worker_request_next(struct worker_request *q)
         return false;
     if (q->is_lone)
         q->record = &q->lone.record;
-    else if (q->framing == WORKER_JSON)
+    else if (q->form.framing == WORKER_JSON)
         q->record = &q->items[q->at].record;
     else if (batch_reader_next(&q->reader))
         q->record = &q->reader.record;
@@ -434,7 +435,7 @@ bool worker_request_next(struct worker_request *q)
 
 struct slice worker_request_body(const struct worker_request *q)
 {
-    if (q->framing == WORKER_JSON)
+    if (q->form.framing == WORKER_JSON)
         return slice_ref(q->is_lone ? q->lone.body : q->items[q->at - 1].body);
     struct slice body = { q->message.blob, q->record->body, q->record->body_bytes };
     return slice_ref(body);
@@ -511,18 +512,18 @@ static int record_set(json_t *object, enum batch_kind kind, const struct batch_r
 
 /* ---- answers ---- */
 
-void worker_answer_begin(struct worker_answer *a, const struct worker_request *request,
+void worker_answer_begin(struct worker_answer *a, const struct worker_form *form,
                          enum batch_kind kind, const struct batch_attrs *attrs)
 {
-    *a = (struct worker_answer){ .request = request, .kind = kind };
-    if (request->framing == WORKER_JSON) {
+    *a = (struct worker_answer){ .form = *form, .kind = kind };
+    if (form->framing == WORKER_JSON) {
         a->object = json_pack("{s:b}", "ok", 1);
-        a->list = request->is_list || kind == BATCH_JOBS ? json_array() : NULL;
+        a->list = form->is_list || kind == BATCH_JOBS ? json_array() : NULL;
         a->error =
             a->object == NULL || (attrs != NULL && attrs_set(a->object, attrs) < 0) ? PEN_ENOMEM : 0;
         return;
     }
-    struct batch_head head = { .kind = kind, .tag = request->tag, .attrs = attrs };
+    struct batch_head head = { .kind = kind, .tag = form->tag, .attrs = attrs };
     a->error = buf_reserve(&a->buf, WORKER_ANSWER_STEP_BYTES);
     if (a->error == 0)
         a->error = batch_writer_init(&a->writer, buf_tail(&a->buf), buf_room(&a->buf), &head);
@@ -537,27 +538,35 @@ static void add_json(struct worker_answer *a, const struct batch_record *record)
         a->error = PEN_ENOMEM;
 }
 
+/* Room for one more record. What is written moves along. */
+static int grow(struct worker_answer *a, const struct batch_record *record)
+{
+    int head = batch_record_head_bytes(record);
+    if (head < 0)
+        return head;
+    buf_grew(&a->buf, a->writer.used);
+    int r = buf_reserve(&a->buf, (size_t)head + record->body_bytes + WORKER_ANSWER_STEP_BYTES);
+    a->buf.end -= a->writer.used;
+    a->writer.to = buf_tail(&a->buf);
+    a->writer.size = buf_room(&a->buf);
+    return r;
+}
+
 static void add_bytes(struct worker_answer *a, const struct batch_record *record)
 {
-    int r = batch_writer_add(&a->writer, record);
-    if (r == PEN_EFULL) {
-        buf_grew(&a->buf, a->writer.used);
-        r = buf_reserve(&a->buf, batch_record_head_bytes(record) + record->body_bytes +
-                                     WORKER_ANSWER_STEP_BYTES);
-        a->buf.end -= a->writer.used;
-        a->writer.to = buf_tail(&a->buf);
-        a->writer.size = buf_room(&a->buf);
-        if (r == 0)
-            r = batch_writer_add(&a->writer, record);
-    }
-    a->error = r;
+    a->error = batch_writer_add(&a->writer, record);
+    if (a->error != PEN_EFULL)
+        return;
+    a->error = grow(a, record);
+    if (a->error == 0)
+        a->error = batch_writer_add(&a->writer, record);
 }
 
 void worker_answer_add(struct worker_answer *a, const struct batch_record *record)
 {
     if (a->error < 0)
         return;
-    if (a->request->framing == WORKER_JSON)
+    if (a->form.framing == WORKER_JSON)
         add_json(a, record);
     else
         add_bytes(a, record);
@@ -578,7 +587,7 @@ static int end_json(struct worker_answer *a, struct slice *ret_slice)
 
 int worker_answer_end(struct worker_answer *a, struct slice *ret_slice)
 {
-    if (a->request->framing == WORKER_JSON)
+    if (a->form.framing == WORKER_JSON)
         return end_json(a, ret_slice);
     int r = a->error;
     if (r == 0)
@@ -587,17 +596,17 @@ int worker_answer_end(struct worker_answer *a, struct slice *ret_slice)
     return r;
 }
 
-int worker_refusal_encode(const struct worker_request *request, int error, const char *text,
+int worker_refusal_encode(const struct worker_form *form, int error, const char *text,
                           struct slice *ret_slice)
 {
     if (text == NULL || text[0] == '\0')
         text = pen_strerror(error);
-    if (request->framing == WORKER_JSON)
+    if (form->framing == WORKER_JSON)
         return json_failure_encode(error, text, ret_slice);
     struct batch_record record = { .status = error };
     batch_set(&record.attrs, TEXT, text, ((struct batch_text){ text, (uint32_t)strlen(text) }));
     struct worker_answer a;
-    worker_answer_begin(&a, request, BATCH_ERROR, NULL);
+    worker_answer_begin(&a, form, BATCH_ERROR, NULL);
     worker_answer_add(&a, &record);
     return worker_answer_end(&a, ret_slice);
 }

@@ -24,6 +24,13 @@
 
 enum worker_framing { WORKER_JSON, WORKER_BATCH };
 
+/* What an answer must know of its request. */
+struct worker_form {
+    enum worker_framing framing;
+    uint32_t tag; /* of a batch frame */
+    bool is_list; /* JSON: the answer is a list as well */
+};
+
 /* ---- requests ---- */
 
 struct worker_item {
@@ -32,14 +39,12 @@ struct worker_item {
 };
 
 struct worker_request {
-    enum worker_framing framing;
+    struct worker_form form;
     enum batch_kind kind;
-    uint32_t tag; /* of a batch frame */
     struct batch_attrs frame; /* what holds for all; its texts are borrowed from the message, as those of the records */
     /* Records, 1 to LIMIT_BATCH_ITEMS. A JSON object without a list is one, and so is a frame without records where nothing
      * needs to be listed. */
     uint32_t count;
-    bool is_list;                      /* JSON: the answer is a list as well */
     const struct batch_record *record; /* the one that worker_request_next() found */
     /* its own */
     struct slice message; /* borrowed */
@@ -53,8 +58,8 @@ struct worker_request {
 };
 
 /* The message must stay until worker_request_fini(), which is called on success only. PEN_EPROTO, PEN_ETOOBIG (too many
- * records) with the reason in text, cut at size; PEN_ENOMEM. On failure *ret_request holds framing, and tag as far as it
- * could be read, for the answer. */
+ * records) with the reason in text, cut at size; PEN_ENOMEM. On failure *ret_request holds the form, as far as it could
+ * be read, for the answer. */
 int worker_request_decode(enum worker_framing framing, struct slice message,
                           struct worker_request *ret_request, char *text, size_t size) MUST_CHECK;
 bool worker_request_next(struct worker_request *request);
@@ -68,7 +73,7 @@ void worker_request_fini(struct worker_request *request);
 
 /* An answer in the making. */
 struct worker_answer {
-    const struct worker_request *request; /* borrowed */
+    struct worker_form form;
     enum batch_kind kind;
     int error; /* the first failure; nothing is added after it */
     struct buf buf;
@@ -79,7 +84,7 @@ struct worker_answer {
 enum { WORKER_ANSWER_STEP_BYTES = 4096 };
 
 /* attrs hold for all records and may be NULL. */
-void worker_answer_begin(struct worker_answer *answer, const struct worker_request *request,
+void worker_answer_begin(struct worker_answer *answer, const struct worker_form *form,
                          enum batch_kind kind, const struct batch_attrs *attrs);
 /* A record that is a failure has a status; in JSON it is {"ok":false,"error":...} then. */
 void worker_answer_add(struct worker_answer *answer, const struct batch_record *record);
@@ -87,7 +92,7 @@ void worker_answer_add(struct worker_answer *answer, const struct batch_record *
 int worker_answer_end(struct worker_answer *answer, struct slice *ret_slice) MUST_CHECK;
 
 /* The whole request is refused. PEN_ENOMEM. */
-int worker_refusal_encode(const struct worker_request *request, int error, const char *text,
+int worker_refusal_encode(const struct worker_form *form, int error, const char *text,
                           struct slice *ret_slice) MUST_CHECK;
 
 #endif

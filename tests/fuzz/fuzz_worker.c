@@ -16,7 +16,7 @@ static void refuse(const struct worker_request *q, int error, const char *reason
     struct slice answer;
     check(error == PEN_EPROTO || error == PEN_ETOOBIG);
     check(strlen(reason) > 0);
-    check(worker_refusal_encode(q, error, reason, &answer) == 0);
+    check(worker_refusal_encode(&q->form, error, reason, &answer) == 0);
     slice_release(&answer);
 }
 
@@ -40,7 +40,7 @@ static void answer(struct worker_request *q)
 {
     struct worker_answer a;
     struct slice answer;
-    worker_answer_begin(&a, q, BATCH_JOBS, NULL);
+    worker_answer_begin(&a, &q->form, BATCH_JOBS, NULL);
     worker_request_rewind(q);
     while (worker_request_next(q))
         worker_answer_add(&a, q->record);

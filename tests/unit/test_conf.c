@@ -120,8 +120,6 @@ START_TEST(defaults_are_set)
     ck_assert_uint_eq(c->budget, 64);
     ck_assert_str_eq(c->publish, "out");
     ck_assert_ptr_null(c->topic);
-    ck_assert_ptr_null(c->dead);
-    ck_assert_int_eq(c->on_failure, ON_FAILURE_DROP);
     ck_assert_int_eq(c->handler.builtin, BUILTIN_NONE);
     ck_assert_str_eq(c->handler.exec.at[0], "sh");
     ck_assert_int_eq(c->handler.timeout.ns, span_s(30).ns);
@@ -140,18 +138,23 @@ START_TEST(values_are_read)
     struct conf *conf = load(
         "control: inproc://control\ncontrol_mode: 0o600\ndrain_timeout: 1m30s\nslow: 2s\nmax_errors: 7\n"
         "queues:\n"
-        "  a: {max_items: 5, max_bytes: 1.5MiB, when_full: drop_newest}\n"
+        "  a: {max_items: 5, max_bytes: 1.5MiB, when_full: drop_newest, max_attempts: 5, max_crashes: 2,\n"
+        "      backoff: 10ms, max_backoff: 1h, dead_letter: b, lease: 5s, refuse_late: yes}\n"
         "  b: {when_full: reject}\n"
         "producers:\n"
         "  s: {pattern: sub, connect: [inproc://x, inproc://y], topics: [t, ''], queue: a}\n"
         "  r: {pattern: rep, listen: inproc://r, reply: result, queue: a, framing: json}\n"
         "  l: {pattern: lines, path: '-', max_line: 100B, queue: a}\n"
         "consumers:\n"
-        "  w: {queue: a, threads: 3, budget: 9, on_failure: dead, dead: b, topic: '{queue}/{id}',\n"
+        "  w: {queue: a, threads: 3, budget: 9, topic: '{queue}/{id}',\n"
         "      handler: {exec: [sh, -c, 'x y', ''], protocol: frames, processes: 2, timeout: 1ms,\n"
         "                max_answer: 1KiB, backoff_max: 10ms}}\n"
         "  v: {queue: a, handler: {builtin: sleep, time: 0}, publish: p}\n"
-        "publishers: {p: {pattern: pub, listen: inproc://p, separator: '', ipc_mode: 7}}\n");
+        "publishers: {p: {pattern: pub, listen: inproc://p, separator: '', ipc_mode: 7}}\n"
+        "workers: {d: {listen: tcp://127.0.0.1:1, queues: b, framing: batch}}\n");
+    ck_assert_int_eq(conf->workers[0].framing, FRAMING_BATCH);
+    ck_assert(conf_workers_serve(&conf->workers[0], "b"));
+    ck_assert(!conf_workers_serve(&conf->workers[0], "a"));
     ck_assert_str_eq(conf->top.control, "inproc://control");
     ck_assert_uint_eq(conf->top.control_mode, 0600);
     ck_assert_int_eq(conf->top.drain_timeout.ns, span_s(90).ns);
@@ -159,6 +162,16 @@ START_TEST(values_are_read)
     ck_assert_uint_eq(conf->top.max_errors, 7);
     ck_assert_uint_eq(conf->queues[0].bytes_max, 1572864);
     ck_assert_int_eq(conf->queues[0].when_full, WHEN_FULL_DROP_NEWEST);
+    ck_assert_uint_eq(conf->queues[0].attempts_max, 5);
+    ck_assert_uint_eq(conf->queues[0].crashes_max, 2);
+    ck_assert_int_eq(conf->queues[0].backoff.ns, span_ms(10).ns);
+    ck_assert_int_eq(conf->queues[0].backoff_max.ns, span_s(3600).ns);
+    ck_assert_str_eq(conf->queues[0].dead_letter, "b");
+    ck_assert_int_eq(conf->queues[0].lease.ns, span_s(5).ns);
+    ck_assert_int_eq(conf->queues[0].refuse_late, YES);
+    ck_assert_int_eq(conf->queues[1].refuse_late, NO);
+    ck_assert_uint_eq(conf->queues[1].attempts_max, 1);
+    ck_assert_ptr_null(conf->queues[1].dead_letter);
     ck_assert_int_eq(conf->queues[1].when_full, WHEN_FULL_REJECT);
     ck_assert_uint_eq(conf->producers_count, 3);
     ck_assert_str_eq(conf->producers[0].connect.at[1], "inproc://y");
@@ -171,7 +184,6 @@ START_TEST(values_are_read)
     const struct conf_consumer *c = &conf->consumers[0];
     ck_assert_uint_eq(c->threads, 3);
     ck_assert_uint_eq(c->budget, 9);
-    ck_assert_str_eq(c->dead, "b");
     ck_assert_str_eq(c->topic, "{queue}/{id}");
     ck_assert_uint_eq(c->handler.exec.count, 4);
     ck_assert_str_eq(c->handler.exec.at[2], "x y");
@@ -309,7 +321,7 @@ START_TEST(dumps_load_again)
                "  b: {queue: '1', handler: {exec: [sh, '$$HOME', '$${', 'it''s']}}\n"
                "  c: {queue: '-', handler: {builtin: sleep, time: 1.5ms}}\n"
                "  d: {queue: '.', handler: {builtin: pass}}\n"
-               "  e: {queue: 'yes', handler: {builtin: pass}, on_failure: dead, dead: '1'}\n"
+               "  e: {queue: 'yes', handler: {builtin: pass}}\n"
                "publishers:\n"
                "  p: {pattern: pub, listen: [inproc://p, 'ws://*:1/x'], separator: \"\\n\"}\n");
 }
@@ -440,7 +452,7 @@ START_TEST(words_are_told)
     ck_assert_str_eq(conf_pattern_word(PATTERN_NONE), "none");
     char text[24];
     ck_assert_str_eq(words_list(options[OPTION_PRODUCER_framing].words, text, sizeof text),
-                     "raw or json");
+                     "raw, json or batch");
     ck_assert_uint_eq(strlen(words_list(options[OPTION_QUEUE_when_full].words, text, sizeof text)),
                       sizeof text - 1);
 }

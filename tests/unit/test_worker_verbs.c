@@ -66,7 +66,7 @@ START_TEST(operations)
     decoded(accepted[_i].request, &q);
     ck_assert_int_eq(q.kind, accepted[_i].kind);
     ck_assert_uint_eq(q.count, accepted[_i].count);
-    ck_assert(q.is_list == (q.count > 1));
+    ck_assert(q.form.is_list == (q.count > 1));
     while (worker_request_next(&q))
         n++;
     ck_assert_uint_eq(n, q.count);
@@ -113,7 +113,7 @@ START_TEST(refusals)
     int r = decode(refused[_i].request, &q, reason);
     ck_assert_int_eq(r, refused[_i].error);
     ck_assert_msg(strstr(reason, refused[_i].reason) != NULL, "%s: %s", refused[_i].request, reason);
-    ck_assert_int_eq(worker_refusal_encode(&q, r, reason, &answer), 0);
+    ck_assert_int_eq(worker_refusal_encode(&q.form, r, reason, &answer), 0);
     slice_release(&answer);
 }
 END_TEST
@@ -188,7 +188,7 @@ START_TEST(frames)
     struct worker_request q;
     decoded_bytes(reserve_frame, sizeof reserve_frame - 1, &q);
     ck_assert_int_eq(q.kind, BATCH_RESERVE);
-    ck_assert_uint_eq(q.tag, 9);
+    ck_assert_uint_eq(q.form.tag, 9);
     ck_assert(worker_request_next(&q));
     ck_assert_uint_eq(q.record->attrs.count, 64);
     ck_assert_uint_eq(q.record->attrs.lease_ms, 30000);
@@ -247,7 +247,7 @@ START_TEST(frames_that_are_refused)
         ck_assert_int_eq(r, cases[i].error);
         ck_assert_msg(strstr(reason, cases[i].reason) != NULL, "%zu: %s", i, reason);
         struct batch_reader reader;
-        ck_assert_int_eq(worker_refusal_encode(&q, r, reason, &answer), 0);
+        ck_assert_int_eq(worker_refusal_encode(&q.form, r, reason, &answer), 0);
         ck_assert_int_eq(batch_reader_init(&reader, answer.at, answer.bytes), 0);
         ck_assert_int_eq(reader.kind, BATCH_ERROR);
         ck_assert_uint_eq(reader.tag, 3);
@@ -290,7 +290,7 @@ START_TEST(answers_in_words)
         struct slice answer;
         struct batch_record job = job_record();
         decoded(cases[i].request, &q);
-        worker_answer_begin(&a, &q, cases[i].kind, NULL);
+        worker_answer_begin(&a, &q.form, cases[i].kind, NULL);
         worker_answer_add(&a, &job);
         ck_assert_int_eq(worker_answer_end(&a, &answer), 0);
         ck_assert_msg(answer.bytes == strlen(cases[i].answer) &&
@@ -310,7 +310,7 @@ START_TEST(a_failure_in_a_list)
     struct batch_record bad = { .status = PEN_ELEASE };
     decoded("{\"op\":\"ack\",\"queue\":\"j\",\"jobs\":[{\"id\":17,\"lease\":5}]}", &q);
     batch_set(&bad.attrs, ID, id, 17);
-    worker_answer_begin(&a, &q, BATCH_RECEIPTS, NULL);
+    worker_answer_begin(&a, &q.form, BATCH_RECEIPTS, NULL);
     worker_answer_add(&a, &bad);
     ck_assert_int_eq(worker_answer_end(&a, &answer), 0);
     static const char expected[] =
@@ -332,7 +332,7 @@ START_TEST(answers_in_bytes_grow)
     struct slice answer;
     struct batch_reader reader;
     decoded_bytes(reserve_frame, sizeof reserve_frame - 1, &q);
-    worker_answer_begin(&a, &q, BATCH_JOBS, NULL);
+    worker_answer_begin(&a, &q.form, BATCH_JOBS, NULL);
     for (uint32_t i = 0; i < LIMIT_BATCH_ITEMS; i++) {
         struct batch_record job = job_record();
         job.body = body;
