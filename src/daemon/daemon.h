@@ -22,6 +22,7 @@
 #include "flow/jobq.h"
 #include "flow/producer.h"
 #include "flow/publisher.h"
+#include "flow/workers.h"
 #include "obs/log.h"
 
 enum daemon_state {
@@ -43,6 +44,8 @@ struct graph {
     bool *producers_closed, *publishers_closed;
     struct consumer **consumers;
     size_t consumers_count;
+    struct workers **workers;
+    bool *workers_closed;
 };
 
 /* Totals at one moment, for rates. */
@@ -84,7 +87,7 @@ int graph_start(struct daemon *d) MUST_CHECK;
 /* Stop and join every loop, then free everything. */
 void graph_free(struct daemon *d);
 
-/* Call fn for each part, as producers, consumers, publishers. */
+/* Call fn for each part, as producers, worker endpoints, consumers, publishers. */
 void graph_each_part(struct graph *g, const struct conf *conf,
                      void (*fn)(struct part *part, void *arg), void *arg);
 /* The queue of that name, or NULL. */

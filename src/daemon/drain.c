@@ -82,6 +82,16 @@ static bool letters_have_come(const struct daemon *d, const char *queue)
     return true;
 }
 
+/* No worker endpoint puts into the queue any more. */
+static bool workers_finished(const struct daemon *d, const char *queue)
+{
+    for (size_t i = 0; i < d->conf->workers_count; i++)
+        if (conf_workers_serve(&d->conf->workers[i], queue) &&
+            !workers_part(d->graph.workers[i])->finished)
+            return false;
+    return true;
+}
+
 /* Nothing comes into the queue any more. */
 static bool feeders_finished(const struct daemon *d, const char *queue)
 {
@@ -90,7 +100,8 @@ static bool feeders_finished(const struct daemon *d, const char *queue)
         if (strcmp(producer_conf(p)->queue, queue) == 0 && !producer_part(p)->finished)
             return false;
     }
-    return consumers_ended(d, publishes_to, queue) && letters_have_come(d, queue);
+    return workers_finished(d, queue) && consumers_ended(d, publishes_to, queue) &&
+           letters_have_come(d, queue);
 }
 
 /* ---- steps ---- */
@@ -128,6 +139,41 @@ static void close_producers(struct daemon *d)
     }
 }
 
+/* Nobody but whoever looks at failures takes from it, so it does not run empty by itself. */
+static bool is_graveyard(const struct daemon *d, const char *queue)
+{
+    for (size_t i = 0; i < d->conf->consumers_count; i++)
+        if (strcmp(d->conf->consumers[i].queue, queue) == 0)
+            return false;
+    for (size_t i = 0; i < d->conf->queues_count; i++) {
+        const char *to = d->conf->queues[i].dead_letter;
+        if (to != NULL && strcmp(to, queue) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* The endpoint has nothing more to give out or to hear of. */
+static bool workers_are_done(const struct daemon *d, const struct conf_workers *w)
+{
+    for (size_t i = 0; i < d->conf->queues_count; i++) {
+        const char *name = d->conf->queues[i].name;
+        if (conf_workers_serve(w, name) && !is_graveyard(d, name) && !has_ended(d->graph.queues[i]))
+            return false;
+    }
+    return true;
+}
+
+static void close_workers(struct daemon *d)
+{
+    for (size_t i = 0; i < d->conf->workers_count; i++) {
+        if (d->graph.workers_closed[i] || !workers_are_done(d, &d->conf->workers[i]))
+            continue;
+        d->graph.workers_closed[i] = true;
+        part_order(workers_part(d->graph.workers[i]), PART_CLOSE);
+    }
+}
+
 static void and_ended(struct part *part, void *arg)
 {
     bool *all = arg;
@@ -159,7 +205,7 @@ static void and_finished(struct part *part, void *arg)
 /* Every source has come to its own end, as files do: then the work is done. */
 static void drain_if_dry(struct daemon *d)
 {
-    bool all = d->graph.producers_count > 0;
+    bool all = d->graph.producers_count > 0 && d->conf->workers_count == 0;
     for (size_t i = 0; i < d->graph.producers_count; i++)
         and_finished(producer_part(d->graph.producers[i]), &all);
     if (all)
@@ -175,6 +221,7 @@ static void advance(struct daemon *d)
     close_queues(d);
     close_publishers(d);
     close_producers(d);
+    close_workers(d);
     end_if_all_ended(d);
 }
 
@@ -224,6 +271,8 @@ void daemon_drain(struct daemon *d, const char *why)
         jobq_resume(d->graph.queues[i]); /* A full one that is paused would keep its producers. */
     for (size_t i = 0; i < d->graph.producers_count; i++)
         finish_producer(producer_part(d->graph.producers[i]));
+    for (size_t i = 0; i < d->conf->workers_count; i++)
+        part_order(workers_part(d->graph.workers[i]), PART_FINISH);
     advance(d);
 }
 

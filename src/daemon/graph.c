@@ -250,6 +250,45 @@ static size_t count_producers(const struct conf *c)
     return n;
 }
 
+static int report_of(const char *queue, struct slice *ret_slice, void *arg)
+{
+    return queues_encode(arg, queue, ret_slice);
+}
+
+static int build_worker_endpoints(struct daemon *d, const struct workers_queue *queues)
+{
+    for (size_t i = 0; i < d->conf->workers_count; i++) {
+        const struct conf_workers *c = &d->conf->workers[i];
+        struct workers_options options = { .conf = c,
+                                           .index = (unsigned)i,
+                                           .queues = queues,
+                                           .queues_count = d->conf->queues_count,
+                                           .report = report_of,
+                                           .arg = d,
+                                           .part = part_options(d, "workers", c->name) };
+        char text[LIMIT_ERROR_TEXT_BYTES];
+        int r = workers_new(&options, text, sizeof text, &d->graph.workers[i]);
+        if (r < 0) {
+            log_failure("workers", c->name, r, text);
+            return r;
+        }
+    }
+    return 0;
+}
+
+static int build_workers(struct daemon *d)
+{
+    size_t n = d->conf->queues_count;
+    struct workers_queue *queues = calloc(n + 1, sizeof *queues);
+    if (queues == NULL)
+        return PEN_ENOMEM;
+    for (size_t i = 0; i < n; i++)
+        queues[i] = (struct workers_queue){ d->graph.queues[i], &d->conf->queues[i] };
+    int r = build_worker_endpoints(d, queues);
+    free(queues);
+    return r;
+}
+
 static int make_arrays(struct daemon *d)
 {
     struct graph *g = &d->graph;
@@ -257,6 +296,8 @@ static int make_arrays(struct daemon *d)
     g->queues = calloc(c->queues_count + 1, sizeof *g->queues);
     g->queues_closed = calloc(c->queues_count + 1, sizeof *g->queues_closed);
     g->undertakers = calloc(c->queues_count + 1, sizeof(struct undertaker *));
+    g->workers = calloc(c->workers_count + 1, sizeof(struct workers *));
+    g->workers_closed = calloc(c->workers_count + 1, sizeof *g->workers_closed);
     g->producers_count = count_producers(c);
     g->producers = calloc(g->producers_count + 1, sizeof *g->producers);
     g->producers_closed = calloc(g->producers_count + 1, sizeof *g->producers_closed);
@@ -264,7 +305,8 @@ static int make_arrays(struct daemon *d)
     g->publishers_closed = calloc(c->publishers_count + 1, sizeof *g->publishers_closed);
     g->consumers = calloc(count_threads(c) + 1, sizeof *g->consumers);
     bool all = g->queues != NULL && g->queues_closed != NULL && g->undertakers != NULL &&
-               g->producers != NULL && g->producers_closed != NULL && g->publishers != NULL &&
+               g->workers != NULL && g->workers_closed != NULL && g->producers != NULL &&
+               g->producers_closed != NULL && g->publishers != NULL &&
                g->publishers_closed != NULL && g->consumers != NULL;
     return all ? 0 : PEN_ENOMEM;
 }
@@ -280,6 +322,8 @@ int graph_build(struct daemon *d, int *ret_code)
         r = build_producers(d);
     if (r == 0)
         r = build_consumers(d);
+    if (r == 0)
+        r = build_workers(d);
     if (r < 0)
         *ret_code = r == PEN_ENOMEM || r == PEN_EINTERNAL ? EXIT_INTERNAL : EXIT_CANNOT_START;
     return r;
@@ -295,6 +339,8 @@ int graph_start(struct daemon *d)
         r = consumer_start(g->consumers[i]);
     for (size_t i = 0; i < g->producers_count && r == 0; i++)
         r = producer_start(g->producers[i]);
+    for (size_t i = 0; i < d->conf->workers_count && r == 0; i++)
+        r = workers_start(g->workers[i]);
     if (r < 0)
         log_error("penstockd", "a thread could not be started: %s", pen_strerror(r));
     return r;
@@ -312,6 +358,8 @@ void graph_free(struct daemon *d)
     if (g->consumers == NULL)
         return;
     graph_each_part(g, d->conf, join_part, NULL);
+    for (size_t i = 0; i < d->conf->workers_count; i++)
+        workers_free(&g->workers[i]);
     for (size_t i = 0; i < g->consumers_count; i++)
         consumer_free(&g->consumers[i]);
     for (size_t i = 0; i < g->producers_count; i++)
@@ -325,6 +373,8 @@ void graph_free(struct daemon *d)
     free(g->queues);
     free(g->queues_closed);
     free(g->undertakers);
+    free(g->workers);
+    free(g->workers_closed);
     free(g->producers);
     free(g->producers_closed);
     free(g->publishers);
@@ -339,6 +389,9 @@ void graph_each_part(struct graph *g, const struct conf *conf,
     for (size_t i = 0; i < g->producers_count; i++)
         if (g->producers[i] != NULL)
             fn(producer_part(g->producers[i]), arg);
+    for (size_t i = 0; i < conf->workers_count; i++)
+        if (g->workers[i] != NULL)
+            fn(workers_part(g->workers[i]), arg);
     for (size_t i = 0; i < g->consumers_count; i++)
         fn(consumer_part(g->consumers[i]), arg);
     for (size_t i = 0; i < conf->publishers_count; i++)

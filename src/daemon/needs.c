@@ -30,6 +30,8 @@ static uint64_t needed(const struct conf *c)
              of_socket(&c->producers[i].listen, &c->producers[i].connect);
     for (size_t i = 0; i < c->publishers_count; i++)
         n += PER_LOOP + of_socket(&c->publishers[i].listen, &c->publishers[i].connect);
+    for (size_t i = 0; i < c->workers_count; i++)
+        n += PER_LOOP + of_socket(&c->workers[i].listen, &(struct conf_strings){ 0 });
     for (size_t i = 0; i < c->consumers_count; i++) {
         const struct conf_handler *h = &c->consumers[i].handler;
         uint64_t processes = h->builtin == BUILTIN_NONE ? h->processes : 0;

@@ -164,6 +164,17 @@ static json_t *publisher_json(const struct publisher *p)
                      "replay", replay_json(publisher_replay(p)));
 }
 
+static json_t *workers_json(const struct workers *w)
+{
+    struct workers_stats s;
+    workers_stats(w, &s);
+    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "name",
+                     workers_conf(w)->name, "put", INT(s.put), "reserved", INT(s.reserved),
+                     "settled", INT(s.settled), "returned", INT(s.returned), "late", INT(s.late),
+                     "refused", INT(s.refused), "malformed", INT(s.malformed), "waiting",
+                     INT(s.waiting), "peers", INT(s.endpoint.peers));
+}
+
 /* Why jobs were dropped, and how often. */
 static json_t *dropped_json(const struct broker_ledger *g)
 {
@@ -247,6 +258,7 @@ static int to_slice(json_t *document, struct slice *ret_slice)
 static json_t *parts_json(const struct daemon *d)
 {
     json_t *producers = json_array(), *consumers = json_array(), *publishers = json_array();
+    json_t *workers = json_array();
     int r = 0;
     for (size_t i = 0; i < d->conf->producers_count; i++)
         r |= json_array_append_new(producers, producer_json(d, &d->conf->producers[i]));
@@ -254,8 +266,10 @@ static json_t *parts_json(const struct daemon *d)
         r |= json_array_append_new(consumers, consumer_json(d, &d->conf->consumers[i]));
     for (size_t i = 0; i < d->conf->publishers_count; i++)
         r |= json_array_append_new(publishers, publisher_json(d->graph.publishers[i]));
-    json_t *parts = json_pack("{s:o, s:o, s:o}", "producers", producers, "consumers", consumers,
-                              "publishers", publishers);
+    for (size_t i = 0; i < d->conf->workers_count; i++)
+        r |= json_array_append_new(workers, workers_json(d->graph.workers[i]));
+    json_t *parts = json_pack("{s:o, s:o, s:o, s:o}", "producers", producers, "consumers",
+                              consumers, "publishers", publishers, "workers", workers);
     if (r != 0) {
         json_decref(parts);
         return NULL;

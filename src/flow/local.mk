@@ -14,4 +14,6 @@ libparts_la_SOURCES += \
 	%reldir%/replay.c %reldir%/replay.h \
 	%reldir%/resultlog.c %reldir%/resultlog.h \
 	%reldir%/topic.c %reldir%/topic.h \
+	%reldir%/workers.c %reldir%/workers.h %reldir%/workers_held.c %reldir%/workers_inside.h \
+	%reldir%/workers_look.c %reldir%/workers_put.c %reldir%/workers_take.c \
 	%reldir%/unpack.c %reldir%/unpack.h

@@ -507,7 +507,8 @@ static int record_set(json_t *object, enum batch_kind kind, const struct batch_r
          json_object_set_new(object, "error", json_string(pen_errname(r->status))) < 0))
         return PEN_ENOMEM;
     int e = attrs_set(object, &r->attrs);
-    return e == 0 && kind == BATCH_JOBS ? json_body_set(object, body) : e;
+    bool shown = kind == BATCH_JOBS || kind == BATCH_RESULTS;
+    return e == 0 && shown ? json_body_set(object, body) : e;
 }
 
 /* ---- answers ---- */

@@ -20,6 +20,7 @@ integration_tests = \
 	%reldir%/hardening \
 	%reldir%/interop \
 	%reldir%/reliable \
+	%reldir%/jobs \
 	%reldir%/man-api \
 	%reldir%/man-lint \
 	%reldir%/man-options \
@@ -40,6 +41,7 @@ EXTRA_DIST += %reldir%/conf
 
 # What the scripts in Python share.
 EXTRA_DIST += %reldir%/daemon.py %reldir%/frames.py %reldir%/pipeline.py %reldir%/rawsp.py %reldir%/victim.py
+EXTRA_DIST += %reldir%/desk.py
 
 LONG_TESTS += %reldir%/life %reldir%/reliable
 
