@@ -36,6 +36,7 @@ EXTRA_DIST += \
 	%reldir%/brokers/workers.c \
 	%reldir%/brokers/zmq.c \
 	%reldir%/growth \
+	%reldir%/idle \
 	%reldir%/peers \
 	%reldir%/tables.py
 

@@ -7,6 +7,7 @@
 #include <nanomsg/pair.h>
 #include <nanomsg/pipeline.h>
 #include <nanomsg/pubsub.h>
+#include <netinet/tcp.h>
 #include <sys/resource.h>
 
 #include "raw_peer.h"
@@ -340,6 +341,27 @@ START_TEST(a_thousand_connections)
 }
 END_TEST
 
+/* Who comes while the loop is busy with something else waits in the backlog, all of them. */
+START_TEST(a_thousand_at_once)
+{
+    enum { CLIENTS = 1000 };
+    static int fds[CLIENTS];
+    struct rlimit limit;
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    limit.rlim_cur = limit.rlim_max;
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    make_address(_i == 1);
+    open_listening(SP_PULL);
+    for (int i = 0; i < CLIENTS; i++)
+        fds[i] = connected();
+    for (int i = 0; i < CLIENTS; i++)
+        say_hello(fds[i], SP_PROTOCOL_PUSH);
+    run_until(fixture_stats().peers == CLIENTS);
+    for (int i = 0; i < CLIENTS; i++)
+        close(fds[i]);
+}
+END_TEST
+
 /* Clients that say all they have to say at once, wait for nothing and leave. */
 START_TEST(connect_send_one_close)
 {
@@ -633,6 +655,70 @@ START_TEST(helpers_take_turns)
 }
 END_TEST
 
+/* ---- sockets ---- */
+
+static int number_of(int fd, int level, int option)
+{
+    int value = -1;
+    socklen_t bytes = sizeof value;
+    ck_assert_int_eq(getsockopt(fd, level, option, &value, &bytes), 0);
+    return value;
+}
+
+/* The other end of a connection over tcp, which is in this process too. */
+static int other_end(int fd)
+{
+    struct sockaddr_in own, peer;
+    socklen_t bytes = sizeof own;
+    ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&own, &bytes), 0);
+    for (int other = 3; other < 1024; other++) {
+        bytes = sizeof peer;
+        if (getpeername(other, (struct sockaddr *)&peer, &bytes) == 0 &&
+            peer.sin_port == own.sin_port && peer.sin_family == AF_INET)
+            return other;
+    }
+    ck_abort_msg("no such descriptor");
+}
+
+static void has_options(int fd)
+{
+    ck_assert_int_eq(number_of(fd, IPPROTO_TCP, TCP_NODELAY), 1);
+    ck_assert_int_eq(number_of(fd, SOL_SOCKET, SO_KEEPALIVE), 1);
+    /* A peer that is gone without a word is noticed after two minutes. */
+    int idle_s = number_of(fd, IPPROTO_TCP, TCP_KEEPIDLE);
+    int probes_s =
+        number_of(fd, IPPROTO_TCP, TCP_KEEPINTVL) * number_of(fd, IPPROTO_TCP, TCP_KEEPCNT);
+    ck_assert_int_eq(idle_s + probes_s, 120);
+}
+
+START_TEST(options_of_accepted_and_dialled)
+{
+    make_address(false);
+    open_listening(SP_PULL);
+    int fd = greeted(SP_PROTOCOL_PUSH);
+    has_options(other_end(fd));
+    struct endpoint_options options = options_for(SP_PUSH);
+    struct endpoint *dials;
+    options.listen = NULL;
+    options.connect = addresses;
+    ck_assert_int_eq(endpoint_open(&options, fixture.text, sizeof fixture.text, &dials), 0);
+    run_until(fixture_stats().peers == 2);
+    int dialled = -1; /* The one that is connected to where we listen, and is not ours. */
+    struct sockaddr_in at;
+    for (int other = 3; other < 1024 && dialled < 0; other++) {
+        socklen_t bytes = sizeof at;
+        if (other != fd && getpeername(other, (struct sockaddr *)&at, &bytes) == 0 &&
+            at.sin_family == AF_INET &&
+            ntohs(at.sin_port) == (uint16_t)atoi(strrchr(address, ':') + 1))
+            dialled = other;
+    }
+    ck_assert_int_ge(dialled, 0);
+    has_options(dialled);
+    close(fd);
+    endpoint_free(&dials);
+}
+END_TEST
+
 /* ---- dialling ---- */
 
 /* A server that greets and resets: libnanomsg would never come back; we do. */
@@ -754,6 +840,7 @@ static void add_attacks(Suite *suite)
     tcase_add_loop_test(t, connections_at_the_limit_and_one_beyond, 0, 2);
     tcase_add_loop_test(t, no_descriptors, 0, 2);
     tcase_add_loop_test(t, a_thousand_connections, 0, 2);
+    tcase_add_loop_test(t, a_thousand_at_once, 0, 2);
     tcase_add_loop_test(t, connect_send_one_close, 0, 2);
     tcase_add_loop_test(t, nanomsg_connects_sends_one_closes, 0, 2);
 }
@@ -769,6 +856,7 @@ static void add_delivery(Suite *suite)
     tcase_add_loop_test(t, strangers_do_not_go_and_a_close_tells_nobody, 0, 2);
     tcase_add_loop_test(t, hops_at_the_limit_and_one_beyond, 0, 2);
     tcase_add_loop_test(t, helpers_take_turns, 0, 2);
+    tcase_add_test(t, options_of_accepted_and_dialled);
     t = case_new(suite, "ends");
     tcase_add_test(t, dials_again_after_reset);
     tcase_add_loop_test(t, native_refuses_other_transports, 0, 2);
