@@ -224,7 +224,7 @@ static int answer_json(struct answer *a, size_t size, struct slice *ret_body)
 {
     const struct resultlog_entry *e;
     int r = 0;
-    a->buf.max = size;
+    a->buf.max = size - ANSWER_HEAD_BYTES;
     while (r == 0 && (e = resultlog_find(&a->replay->log, a->until)) != NULL) {
         r = add_object(a, e);
         a->until += r == 0;
@@ -246,7 +246,7 @@ static uint64_t start_of(const struct replay *p, const struct replay_request *q)
     return q->from > oldest ? q->from : oldest;
 }
 
-/* Bytes that the answer may have: at least what its first result needs. */
+/* Bytes that the answer may have, ANSWER_HEAD_BYTES at least: its first result always fits. */
 static size_t size_of(const struct answer *a)
 {
     uint32_t wanted = a->request->bytes_max != 0 ? a->request->bytes_max : ANSWER_BYTES;
