@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * A client sends whatever is due: with a rate, the messages whose time has come; without, as many as its endpoint takes
- * (push, pub), or one when the last was answered (req). What the endpoint does not take is made again when
+ * (push, pub), or one request when the last was answered (req, put). What the endpoint does not take is made again when
  * there is room, with the time at which it was due, so that a stall is in the latency of all that it held up.
  *
  * Message k of a client has the number k * clients + index, and that many periods of the rate after the start it is due.
@@ -22,7 +22,9 @@
 enum {
     /* Then the loop sees to its sockets and timers. */
     SENDS_A_TURN = 8,
-    FRAME_MARGIN_BYTES = BATCH_HEAD_BYTES + 64
+    FRAME_MARGIN_BYTES = BATCH_HEAD_BYTES + 2 + LIMIT_NAME_BYTES,
+    /* Of jobs, which may be of any size, as many as are asked for. */
+    ANSWER_MAX_BYTES = 64 << 20
 };
 
 /* Parcels that are made and not yet taken; how many messages are in each. */
@@ -64,18 +66,23 @@ static size_t due_now(const struct bench_client *c, size_t most)
     return n;
 }
 
+/* One that works has known when its last job was through. */
 static void tell_end(struct bench_client *c)
 {
-    c->ended = pen_now();
+    if (c->plan->kind != BENCH_WORK || c->ended.ns == 0)
+        c->ended = pen_now();
     (void)loop_post(c->desk->loop, &c->end_post);
 }
 
 /* What it has sent is on its way: not before the endpoint is closed, unless it has been answered. */
 static void end(struct bench_client *c)
 {
+    if (c->ends)
+        return;
+    c->ends = true;
     pen_timer_cancel(&c->timer);
     pen_timer_cancel(&c->end_timer);
-    if (c->plan->kind == BENCH_REQ)
+    if (bench_client_asks(c))
         tell_end(c);
     else
         endpoint_close(c->endpoint, false);
@@ -87,13 +94,15 @@ static void on_closed(struct endpoint *endpoint, void *arg)
     tell_end(arg);
 }
 
-/* It sends no more; one that asks waits for its answers. */
-static void stop_sending(struct bench_client *c)
+static bool waits(const struct bench_client *c)
 {
-    if (c->over)
-        return;
+    return c->plan->kind == BENCH_WORK ? c->in_hand > 0 : c->requests != c->replies;
+}
+
+void bench_client_stop(struct bench_client *c)
+{
     c->over = true;
-    if (c->plan->kind != BENCH_REQ || count_read(&c->answered) == sent(c))
+    if (!(bench_client_asks(c) && waits(c)))
         end(c);
 }
 
@@ -127,8 +136,8 @@ static int make_frame(struct bench_client *c, size_t n, uint64_t k, struct slice
     int r = slice_new(FRAME_MARGIN_BYTES + n * (BATCH_RECORD_BYTES + bytes), ret_slice, &to);
     if (r < 0)
         return r;
-    check(batch_writer_init(&writer, to, ret_slice->bytes,
-                            &(struct batch_head){ .kind = BATCH_PUT }) == 0);
+    struct batch_head head = { .kind = BATCH_PUT, .attrs = &c->attrs };
+    check(batch_writer_init(&writer, to, ret_slice->bytes, &head) == 0);
     for (size_t i = 0; i < n; i++, k++) {
         bench_message_write(c->scratch, bytes, number_of(c, k), due_of(c, k));
         struct batch_record record = { .body = c->scratch, .body_bytes = (uint32_t)bytes };
@@ -151,28 +160,31 @@ static int make_batch(struct bench_client *c, size_t n, struct flight *f)
 static void route_requests(struct bench_client *c, struct flight *f)
 {
     for (size_t i = 0; i < f->n; i++) {
-        sp_request_route((uint32_t)(sent(c) + i) & INT32_MAX, &f->routes[i]);
+        sp_request_route((uint32_t)(c->requests + i) & INT32_MAX, &f->routes[i]);
         f->parcels[i].route = &f->routes[i];
     }
 }
 
 /* ---- sending ---- */
 
-static void note_asked(struct bench_client *c, uint64_t k)
+static void note_asked(struct bench_client *c, size_t messages)
 {
-    c->asked[k % BENCH_ASKED_MAX] = (struct bench_asked){ .number = k, .due = due_of(c, k) };
+    c->asked[c->requests % BENCH_ASKED_MAX] =
+        (struct bench_asked){ .number = c->requests, .due = due_of(c, sent(c)), .messages = messages };
+    c->requests++;
 }
 
 /* The first `taken` parcels are sent, the others are let go. */
 static void account(struct bench_client *c, struct flight *f, size_t taken)
 {
-    for (size_t i = 0; i < taken; i++)
+    for (size_t i = 0; i < taken; i++) {
+        if (bench_client_asks(c))
+            note_asked(c, f->messages[i]);
         for (size_t j = 0; j < f->messages[i]; j++) {
-            if (c->plan->kind == BENCH_REQ)
-                note_asked(c, sent(c));
             count_add(&c->sum, bench_mix(number_of(c, sent(c))));
             count_add(&c->sent, 1);
         }
+    }
     for (size_t i = taken; i < f->n; i++)
         slice_release(&f->parcels[i].body);
 }
@@ -184,10 +196,10 @@ static bool send_some(struct bench_client *c, size_t n)
     int r = c->plan->batch > 0 ? make_batch(c, n, &f) : make_raw(c, n, &f);
     if (r < 0) {
         say("%s", pen_strerror(r));
-        stop_sending(c);
+        bench_client_stop(c);
         return false;
     }
-    if (c->plan->kind == BENCH_REQ)
+    if (bench_client_asks(c))
         route_requests(c, &f);
     size_t made = f.n, taken = endpoint_send(c->endpoint, f.parcels, f.n);
     account(c, &f, taken);
@@ -198,10 +210,13 @@ static bool send_some(struct bench_client *c, size_t n)
 static size_t allowed(const struct bench_client *c)
 {
     size_t most = c->most;
-    if (c->plan->kind == BENCH_REQ) {
+    if (bench_client_asks(c)) {
         size_t room = c->plan->rate > 0 ? BENCH_ASKED_MAX : 1,
-               asked = (size_t)(sent(c) - count_read(&c->answered));
-        most = asked >= room ? 0 : room - asked < most ? room - asked : most;
+               asked = (size_t)(c->requests - c->replies);
+        if (asked >= room)
+            return 0;
+        if (c->plan->batch == 0)
+            most = room - asked < most ? room - asked : most;
     }
     uint64_t left = c->share - sent(c);
     return due_now(c, left < most ? (size_t)left : most);
@@ -211,6 +226,10 @@ static void on_due(struct pen_loop *loop, void *arg, int status);
 
 static void go_on(struct bench_client *c)
 {
+    if (c->plan->kind == BENCH_WORK) {
+        bench_work_go_on(c);
+        return;
+    }
     for (int i = 0; i < SENDS_A_TURN && !c->over; i++) {
         size_t n = allowed(c);
         if (n == 0)
@@ -218,7 +237,7 @@ static void go_on(struct bench_client *c)
         if (!send_some(c, n))
             return; /* on_room() goes on */
         if (sent(c) == c->share)
-            stop_sending(c);
+            bench_client_stop(c);
     }
     if (c->over)
         return;
@@ -226,7 +245,7 @@ static void go_on(struct bench_client *c)
         (void)loop_post(c->loop, &c->go_on_post);
     else if (c->plan->rate > 0 &&
              pen_loop_call_at(c->loop, &c->timer, due_of(c, sent(c)), on_due, c) < 0)
-        stop_sending(c);
+        bench_client_stop(c);
 }
 
 static void on_due(struct pen_loop *loop, void *arg, int status)
@@ -240,7 +259,7 @@ static void on_over(struct pen_loop *loop, void *arg, int status)
 {
     (void)loop;
     if (status == 0)
-        stop_sending(arg);
+        bench_client_stop(arg);
 }
 
 static void on_begin(struct pen_loop *loop, void *arg, int status)
@@ -249,11 +268,11 @@ static void on_begin(struct pen_loop *loop, void *arg, int status)
     if (status < 0)
         return;
     endpoint_resume(c->endpoint);
-    if (c->plan->messages == 0 &&
+    if (c->plan->duration.ns > 0 &&
         pen_loop_call_later(loop, &c->end_timer, c->plan->duration, on_over, c) < 0)
-        stop_sending(c);
+        bench_client_stop(c);
     if (c->share == 0)
-        stop_sending(c);
+        bench_client_stop(c);
     go_on(c);
 }
 
@@ -271,6 +290,17 @@ static bool tells_error(const struct slice *body)
     return body->bytes >= sizeof prefix - 1 && memcmp(body->at, prefix, sizeof prefix - 1) == 0;
 }
 
+/* How many of a frame of receipts are none. */
+static size_t refusals(const struct slice *body, size_t messages)
+{
+    struct batch_reader reader;
+    size_t good = 0;
+    if (batch_reader_init(&reader, body->at, body->bytes) == 0 && reader.kind == BATCH_RECEIPTS)
+        while (batch_reader_next(&reader))
+            good += reader.record.status == 0;
+    return messages > good ? messages - good : 0;
+}
+
 /* An answer to something that nobody asked, or that was answered, is nothing. */
 static void take_answer(struct bench_client *c, const struct frame *frame)
 {
@@ -282,8 +312,11 @@ static void take_answer(struct bench_client *c, const struct frame *frame)
         return;
     bench_times_add(&c->latency, mono_since(pen_now(), asked->due));
     asked->due.ns = 0;
-    count_add(&c->answered, 1);
-    if (tells_error(&frame->body))
+    c->replies++;
+    count_add(&c->answered, asked->messages);
+    if (c->plan->kind == BENCH_PUT)
+        count_add(&c->failed, refusals(&frame->body, asked->messages));
+    else if (tells_error(&frame->body))
         count_add(&c->failed, 1);
 }
 
@@ -295,10 +328,10 @@ static size_t on_answers(struct endpoint *endpoint, struct frame *frames, size_t
         take_answer(c, &frames[i]);
         slice_release(&frames[i].body);
     }
-    if (!c->over)
+    if (c->over)
+        bench_client_stop(c);
+    else
         go_on(c);
-    else if (count_read(&c->answered) == sent(c))
-        end(c);
     return n;
 }
 
@@ -310,26 +343,39 @@ static size_t most_at_once(size_t bytes)
     return n < LIMIT_BATCH_ITEMS ? n : LIMIT_BATCH_ITEMS;
 }
 
-int bench_client_init(struct bench_client *c, const struct bench_desk *desk, struct pen_loop *loop,
-                      uint64_t index)
+static int open_endpoint(struct bench_client *c)
 {
-    static const enum sp_pattern patterns[] = {
-        [BENCH_PUSH] = SP_PUSH, [BENCH_PUB] = SP_PUB, [BENCH_REQ] = SP_REQ
-    };
-    const struct bench_plan *plan = desk->plan;
+    static const struct {
+        enum sp_pattern pattern;
+        size_t (*on_frames)(struct endpoint *, struct frame *, size_t, void *);
+    } kinds[] = { [BENCH_PUSH] = { SP_PUSH, NULL },
+                  [BENCH_PUB] = { SP_PUB, NULL },
+                  [BENCH_REQ] = { SP_REQ, on_answers },
+                  [BENCH_PUT] = { SP_REQ, on_answers },
+                  [BENCH_WORK] = { SP_REQ, bench_work_on_frames } };
     struct endpoint_events events = { .on_room = on_room,
                                       .on_closed = on_closed,
-                                      .on_frames = plan->kind == BENCH_REQ ? on_answers : NULL };
-    struct endpoint_options options = { .loop = loop,
+                                      .on_frames = kinds[c->plan->kind].on_frames };
+    struct endpoint_options options = { .loop = c->loop,
                                         .events = &events,
                                         .arg = c,
                                         .name = "bench",
-                                        .pattern = patterns[plan->kind],
-                                        .connect = plan->to,
-                                        .message_max = BENCH_MESSAGE_MAX_BYTES,
-                                        .linger = plan->patience,
+                                        .pattern = kinds[c->plan->kind].pattern,
+                                        .connect = c->plan->to,
+                                        .message_max = ANSWER_MAX_BYTES,
+                                        .linger = c->plan->patience,
                                         .slow = SLOW_BLOCK };
     char text[LIMIT_ERROR_TEXT_BYTES];
+    int r = endpoint_open(&options, text, sizeof text, &c->endpoint);
+    if (r < 0)
+        say("%s", text);
+    return r;
+}
+
+int bench_client_init(struct bench_client *c, const struct bench_desk *desk, struct pen_loop *loop,
+                      uint64_t index)
+{
+    const struct bench_plan *plan = desk->plan;
     c->plan = plan;
     c->desk = desk;
     c->loop = loop;
@@ -337,16 +383,17 @@ int bench_client_init(struct bench_client *c, const struct bench_desk *desk, str
     c->share = plan->messages == 0 ? UINT64_MAX
                                    : (plan->messages + plan->clients - 1 - index) / plan->clients;
     c->most = plan->batch > 0 ? plan->batch : most_at_once(plan->bytes);
+    if (plan->queue != NULL) {
+        struct batch_text queue = { plan->queue, (uint32_t)strlen(plan->queue) };
+        batch_set(&c->attrs, QUEUE, queue, queue);
+    }
     post_init(&c->begin_post, on_begin, c);
     post_init(&c->go_on_post, on_due, c);
     c->scratch = malloc(plan->bytes);
-    c->asked = calloc(plan->kind == BENCH_REQ ? BENCH_ASKED_MAX : 1, sizeof *c->asked);
+    c->asked = calloc(bench_client_asks(c) ? BENCH_ASKED_MAX : 1, sizeof *c->asked);
     if (c->scratch == NULL || c->asked == NULL)
         return PEN_ENOMEM;
-    int r = endpoint_open(&options, text, sizeof text, &c->endpoint);
-    if (r < 0)
-        say("%s", text);
-    return r;
+    return open_endpoint(c);
 }
 
 void bench_client_begin(struct bench_client *c)

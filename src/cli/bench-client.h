@@ -9,6 +9,7 @@
 #include "cli/bench.h"
 #include "loop/io.h"
 #include "net/endpoint.h"
+#include "proto/batch.h"
 
 /* Where the main loop waits for them. */
 struct bench_desk {
@@ -17,9 +18,11 @@ struct bench_desk {
     mono_t start; /* set before the clients begin */
 };
 
+/* A request that was sent: one message of req, a frame of put. */
 struct bench_asked {
-    uint64_t number;
-    mono_t due; /* ns 0: nobody waits for it */
+    uint64_t number; /* among the client's requests */
+    mono_t due;      /* of its first message; ns 0: nobody waits for it */
+    size_t messages;
 };
 
 struct bench_client {
@@ -28,9 +31,10 @@ struct bench_client {
     const struct bench_desk *desk;
     struct post end_post; /* to the desk */
     struct pen_loop *loop;
-    uint64_t index; /* among the clients; its messages are index, index + clients, ... */
-    uint64_t share; /* how many; UINT64_MAX: until the time is over */
-    size_t most;    /* messages in one send */
+    uint64_t index;           /* among the clients; its messages are index, index + clients, ... */
+    uint64_t share;           /* how many; UINT64_MAX: until the time is over */
+    size_t most;              /* messages in one send */
+    struct batch_attrs attrs; /* of its frames */
     struct post begin_post, go_on_post;
 
     /* owner: loop */
@@ -39,9 +43,14 @@ struct bench_client {
     struct pen_timer end_timer; /* the time is over */
     mono_t ended;
     bool over;                  /* it sends no more */
+    bool ends;                  /* and waits for nothing but its endpoint's end */
     uint8_t *scratch;           /* a message that is being made */
-    struct bench_asked *asked;  /* BENCH_REQ: BENCH_ASKED_MAX of them */
-    struct bench_times latency; /* BENCH_REQ */
+    uint64_t requests, replies; /* so far, of those who ask */
+    struct bench_asked *asked;  /* of those who ask: BENCH_ASKED_MAX of them */
+    size_t in_hand;             /* BENCH_WORK: jobs whose acknowledgement is not confirmed */
+    mono_t since, reserved;     /* BENCH_WORK: when the jobs in hand were asked for, and the next */
+    bool waits_for_jobs;        /* BENCH_WORK */
+    struct bench_times latency; /* of those who ask or work */
 
     /* atomic: single writer */
     struct count sent, answered, failed, sum;
@@ -52,8 +61,25 @@ struct bench_client {
 int bench_client_init(struct bench_client *c, const struct bench_desk *desk, struct pen_loop *loop,
                       uint64_t index) MUST_CHECK;
 void bench_client_begin(struct bench_client *c) ANY_THREAD;
+/* It sends no more, and ends when what it waits for has come. */
+void bench_client_stop(struct bench_client *c) ON_LOOP;
 /* When its loop does not run. */
 void bench_client_fini(struct bench_client *c);
+
+/* Its requests have answers. */
+static inline bool bench_client_asks(const struct bench_client *c)
+{
+    return c->plan->kind >= BENCH_REQ;
+}
+
+/* ---- bench-work.c ---- */
+
+/* Ask for jobs, unless that is under way or enough were taken. Its end is when they have been acknowledged, or when none has
+ * come for half the plan's patience. */
+void bench_work_go_on(struct bench_client *c) ON_LOOP;
+size_t bench_work_on_frames(struct endpoint *endpoint, struct frame *frames, size_t n, void *client);
+
+/* ---- receivers ---- */
 
 struct bench_receiver {
     /* fixed after init */

@@ -15,10 +15,10 @@ static const struct {
 } percentiles[] = { { "p50", 0.5 }, { "p90", 0.9 }, { "p99", 0.99 }, { "p99.9", 0.999 }, { "max", 1 } };
 enum { PERCENTILES = sizeof percentiles / sizeof percentiles[0] };
 
-static const char *kind_word(enum bench_kind kind)
+const char *bench_kind_word(enum bench_kind kind)
 {
     static const char *const words[] = {
-        [BENCH_PUSH] = "push", [BENCH_PUB] = "pub", [BENCH_REQ] = "req"
+        [BENCH_PUSH] = "push", [BENCH_PUB] = "pub", [BENCH_REQ] = "req", [BENCH_PUT] = "put", [BENCH_WORK] = "work"
     };
     return words[kind];
 }
@@ -62,7 +62,7 @@ static void print_count(const char *before, uint64_t n, const char *what)
 static void print_text(const struct bench_plan *plan, const struct bench_result *r)
 {
     char rate[HUMAN_BYTES], bytes[HUMAN_BYTES], size[HUMAN_BYTES];
-    printf("%s: ", kind_word(plan->kind));
+    printf("%s: ", bench_kind_word(plan->kind));
     print_count("", plan->clients, "client");
     print_count(", ", r->sent, "message");
     printf(" of %s", human_bytes(plan->bytes, size));
@@ -78,11 +78,11 @@ static void print_text(const struct bench_plan *plan, const struct bench_result 
     }
     if (r->receives && r->whole)
         puts("each came once");
-    else if (r->receives)
+    else if (r->receives && r->failed == 0)
         printf("%" PRIu64 " did not come%s\n", lost(r),
                lost(r) == 0 ? ", but what came is not what was sent" : "");
     if (r->failed > 0)
-        printf("%" PRIu64 " were answered with an error\n", r->failed);
+        printf("%" PRIu64 " were refused, or answered with an error\n", r->failed);
     if (r->dropped > 0)
         printf("%" PRIu64 " were dropped here: nobody took them\n", r->dropped);
 }
@@ -102,7 +102,7 @@ static json_t *json_of(const struct bench_plan *plan, const struct bench_result 
     for (size_t i = 0; r->latency.count > 0 && i < PERCENTILES; i++)
         (void)json_object_set_new(latency, percentiles[i].name, json_real(microseconds(r, i)));
     return json_pack("{s:s s:s s:I s:I s:I s:I s:I s:I s:I s:I s:I s:b s:f s:f s:o}", "bench",
-                     kind_word(plan->kind), "end", end_word(r->end), "clients",
+                     bench_kind_word(plan->kind), "end", end_word(r->end), "clients",
                      (json_int_t)plan->clients, "size", (json_int_t)plan->bytes, "batch",
                      (json_int_t)plan->batch, "rate", (json_int_t)plan->rate, "sent",
                      (json_int_t)r->sent, "received", (json_int_t)r->received, "lost",
@@ -143,7 +143,7 @@ static void print_csv(const struct bench_plan *plan, const struct bench_result *
     for (size_t i = 0; i < PERCENTILES; i++)
         printf(",%s_us", percentiles[i].name);
     putchar('\n');
-    print_csv_row(kind_word(plan->kind), plan, r);
+    print_csv_row(bench_kind_word(plan->kind), plan, r);
     if (baseline != NULL)
         print_csv_row("device", plan, baseline);
 }

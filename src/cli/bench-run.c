@@ -174,7 +174,7 @@ static void add_up_dropped(const struct endpoint *endpoint, struct bench_result 
 static void add_up(const struct bench *b, struct bench_result *ret_result)
 {
     struct bench_result sum = { .end = b->end,
-                                .receives = b->receives || b->plan->kind == BENCH_REQ };
+                                .receives = b->receives || b->plan->kind >= BENCH_REQ };
     uint64_t check_sent = 0;
     mono_t last = b->receiver.last;
     for (uint64_t i = 0; i < b->clients_opened; i++) {
@@ -190,8 +190,9 @@ static void add_up(const struct bench *b, struct bench_result *ret_result)
     }
     sum.received += count_read(&b->receiver.received);
     bench_times_merge(&sum.latency, &b->receiver.latency);
-    sum.whole =
-        sum.received == sum.sent && (!b->receives || count_read(&b->receiver.sum) == check_sent);
+    bool refused = b->plan->queue != NULL && sum.failed > 0;
+    sum.whole = !refused && sum.received == sum.sent &&
+                (!b->receives || count_read(&b->receiver.sum) == check_sent);
     if (last.ns == 0)
         last = pen_now();
     sum.took = mono_since(last, b->desk.start);

@@ -4,7 +4,8 @@
  * out, and an account of both.
  *
  *   bench-run.c      the main loop: begins, watches, ends, adds up
- *   bench-client.c   those who send, and those who ask
+ *   bench-client.c   those who send, and those who ask or put
+ *   bench-work.c     those who work: take jobs and acknowledge them
  *   bench-results.c  those who receive
  *   bench-device.c   a forwarder over libnanomsg, to compare with
  *   bench-message.h  what is sent
@@ -32,17 +33,21 @@ enum {
     BENCH_MESSAGE_MAX_BYTES = 1 << 20 /* also of a frame */
 };
 
-enum bench_kind { BENCH_PUSH, BENCH_PUB, BENCH_REQ };
+enum bench_kind { BENCH_PUSH, BENCH_PUB, BENCH_REQ, BENCH_PUT, BENCH_WORK };
+
+/* "push". */
+const char *bench_kind_word(enum bench_kind kind);
 
 struct bench_plan {
     enum bench_kind kind;
     /* Addresses, each list ends with NULL; the caller's while it runs. Of the last two at most one has any. */
     char *const *to, *const *pull, *const *sub;
     uint64_t clients;  /* 1 to BENCH_CLIENTS_MAX */
+    const char *queue; /* of put and work */
     uint64_t messages; /* of all clients together; 0: as many as go into `duration` */
     span_t duration;
-    size_t bytes;    /* of each message */
-    size_t batch;    /* messages in a frame of the batch framing; 0: raw framing */
+    size_t bytes; /* of each message */
+    size_t batch; /* messages in a frame of the batch framing; 0: raw framing; of put and work at least 1 */
     uint64_t rate;   /* messages/s of all clients together; 0: as fast as it goes */
     span_t delay;    /* before the first message */
     span_t patience; /* ends when nothing has moved for so long */
@@ -53,7 +58,7 @@ enum bench_end { BENCH_DONE, BENCH_TIMED_OUT, BENCH_INTERRUPTED };
 
 struct bench_result {
     enum bench_end end;
-    bool receives; /* results were waited for, or answers */
+    bool receives; /* results were waited for, or answers, or acknowledgements */
     uint64_t sent, received;
     uint64_t failed;  /* answers that tell of an error */
     uint64_t dropped; /* by our own sockets: of pub, when a subscriber was too slow */

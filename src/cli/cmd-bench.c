@@ -35,12 +35,10 @@ static int usage(const char *text)
     return EXIT_USAGE;
 }
 
-static const char *const kinds[] = { [BENCH_PUSH] = "push", [BENCH_PUB] = "pub", [BENCH_REQ] = "req" };
-
 static bool kind_parse(const char *word, enum bench_kind *ret_kind)
 {
-    for (enum bench_kind kind = BENCH_PUSH; kind <= BENCH_REQ; kind++)
-        if (str_equal(word, kinds[kind])) {
+    for (enum bench_kind kind = BENCH_PUSH; kind <= BENCH_WORK; kind++)
+        if (str_equal(word, bench_kind_word(kind))) {
             *ret_kind = kind;
             return true;
         }
@@ -78,8 +76,17 @@ static const char *fault_of(const struct bench_plan *plan, const struct options 
         return "say where: --connect URL";
     if (plan->pull[0] != NULL && plan->sub[0] != NULL)
         return "--pull and --sub do not go together";
-    if (plan->kind == BENCH_REQ && (receives || plan->batch > 0))
-        return "--pull, --sub and --batch do not go with req, which waits for its answers";
+    bool jobs = plan->kind == BENCH_PUT || plan->kind == BENCH_WORK;
+    if (jobs != (plan->queue != NULL))
+        return jobs ? "say of which queue: --queue NAME" : "--queue goes with put and work only";
+    if (plan->kind >= BENCH_REQ && receives)
+        return "--pull and --sub go with push and pub only";
+    if (plan->kind == BENCH_REQ && plan->batch > 0)
+        return "--batch does not go with req";
+    if (jobs && plan->batch > LIMIT_BATCH_ITEMS)
+        return "--batch: at most 256 jobs";
+    if (plan->kind == BENCH_WORK && plan->rate > 0)
+        return "--rate does not go with work, which takes what there is";
     if (o->messages > 0 && o->duration.ns > 0)
         return "--msgs and --duration do not go together";
     if (o->json && o->csv)
@@ -91,29 +98,34 @@ static const char *fault_of(const struct bench_plan *plan, const struct options 
     return fault_of_sizes(plan);
 }
 
-static struct bench_plan plan_of(const struct options *o)
+static struct bench_plan plan_of(const struct options *o, enum bench_kind kind)
 {
-    struct bench_plan plan = { .clients = o->clients > 0 ? o->clients : 1,
+    bool jobs = kind == BENCH_PUT || kind == BENCH_WORK;
+    struct bench_plan plan = { .kind = kind,
+                               .queue = o->queue,
+                               .clients = o->clients > 0 ? o->clients : 1,
                                .messages = o->messages,
                                .duration = o->duration,
                                .bytes = o->size > 0 ? (size_t)o->size : BYTES_DEFAULT,
-                               .batch = (size_t)o->batch,
+                               .batch = o->batch == 0 && jobs ? 1 : (size_t)o->batch,
                                .rate = o->rate,
                                .delay = o->delay.ns >= 0 ? o->delay : span_ms(DELAY_DEFAULT_MS),
                                .patience = o->recv_timeout.ns >= 0 ? o->recv_timeout
                                                                    : span_s(PATIENCE_DEFAULT_S),
                                .quiet = o->verbosity < 0 };
-    if (plan.messages == 0 && plan.duration.ns <= 0)
+    if (plan.messages == 0 && plan.duration.ns <= 0 && kind != BENCH_WORK)
         plan.messages = MESSAGES_DEFAULT;
     return plan;
 }
 
-static int exit_code_of(const struct bench_result *r)
+static int exit_code_of(const struct bench_plan *plan, const struct bench_result *r)
 {
     if (r->end == BENCH_INTERRUPTED)
         return signals_got() == SIGTERM ? EXIT_TERMINATED : EXIT_INTERRUPTED;
     if (r->end == BENCH_TIMED_OUT)
         return EXIT_TIMEOUT;
+    if (plan->queue != NULL && r->failed > 0)
+        return EXIT_REFUSED;
     return r->receives && !r->whole ? EXIT_INTERNAL : EXIT_OK;
 }
 
@@ -138,15 +150,16 @@ static int run(const struct bench_plan *plan, const struct options *o)
                  o->json  ? BENCH_JSON
                  : o->csv ? BENCH_CSV
                           : BENCH_TEXT);
-    return exit_code_of(&result);
+    return exit_code_of(plan, &result);
 }
 
 int cmd_bench(const struct options *o)
 {
     struct url_list to, pull, sub;
-    struct bench_plan plan = plan_of(o);
-    if (!kind_parse(o->operands[0], &plan.kind))
-        return usage("what is measured is push, pub or req");
+    enum bench_kind kind;
+    if (!kind_parse(o->operands[0], &kind))
+        return usage("what is measured is push, pub, req, put or work");
+    struct bench_plan plan = plan_of(o, kind);
     if (url_list_fill(&to, &o->connect) != EXIT_OK || url_list_fill(&pull, &o->pull) != EXIT_OK ||
         url_list_fill(&sub, &o->sub) != EXIT_OK)
         return EXIT_USAGE;

@@ -107,13 +107,15 @@ const struct command commands[] = {
       "penstock tasks\n"
       "penstock tasks --json | jq '.loops[] | select(.busy_ms > 1000)'\n",
       cmd_control },
-    { COMMAND_BENCH, "bench", "push|pub|req", 1, 1, "measure how fast messages pass",
-      "Sends messages as push or pub, or asks as req, to a running daemon or anything else that speaks SP, as fast as it "
-      "goes or at --rate; with --pull or --sub it receives the results, sees whether each came once, and tells how "
-      "long they took. At a rate a message that is late counts from when it was due.",
+    { COMMAND_BENCH, "bench", "push|pub|req|put|work", 1, 1, "measure how fast messages pass",
+      "Sends messages as push or pub, asks as req, puts jobs, or takes and acknowledges them as work, at "
+      "a running daemon or anything else that speaks SP, as fast as it goes or at --rate; with --pull or --sub "
+      "it receives the results and sees whether each came once. Tells how long they took. At a rate a message "
+      "that is late counts from when it was due.",
       "penstock bench push --connect tcp://127.0.0.1:4510 --pull tcp://127.0.0.1:4511 --msgs 1000000\n"
       "penstock bench push -l 4510 --pull tcp://127.0.0.1:4511 --size 1KiB --baseline device\n"
-      "penstock bench req -l 4512 --clients 4 --rate 10000 --duration 10s --json\n",
+      "penstock bench req -l 4512 --clients 4 --rate 10000 --duration 10s --json\n"
+      "penstock bench put -l 4520 --queue jobs --batch 64 & penstock bench work -l 4520 --queue jobs --batch 64\n",
       cmd_bench },
     { COMMAND_FSCK, "fsck", "DIR", 1, 1, "check what a durable queue has kept on the disk",
       "Reads all that is in the queue's folder and says how much there is, what was not finished and what is damaged. "

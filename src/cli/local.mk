@@ -8,6 +8,7 @@ penstock_SOURCES += \
 	%reldir%/bench-results.c \
 	%reldir%/bench-run.c \
 	%reldir%/bench-times.c %reldir%/bench-times.h \
+	%reldir%/bench-work.c \
 	%reldir%/cli.h \
 	%reldir%/client.c %reldir%/client.h \
 	%reldir%/cmd-bench.c \

@@ -33,7 +33,7 @@ struct options {
     const struct command *command;
     struct option_list bind, connect, subscribe, replay, pull, sub;
     const char *data, *file; /* NULL: not given */
-    const char *socket_name, *separator, *control, *from, *baseline, *framing;
+    const char *socket_name, *separator, *control, *from, *baseline, *framing, *queue;
     span_t recv_timeout, send_timeout, delay, interval; /* negative: not given */
     span_t linger, timeout, duration;                   /* duration 0: not given */
     uint64_t count;                                     /* 0: not given, as all below */
