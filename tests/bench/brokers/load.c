@@ -61,6 +61,7 @@ struct head {
 /* What a receiver has got, for all processes to see. */
 struct account {
     uint64_t got;
+    uint64_t done; /* of these, jobs acknowledged and messages whose batch is over: what the sender may count on */
     uint64_t total; /* known when the last message has come */
     uint64_t twice, damaged, end_ns;
     uint32_t ready;
@@ -142,21 +143,21 @@ static uint32_t progress_seen(void)
     return __atomic_load_n(&shared->progress, __ATOMIC_SEQ_CST);
 }
 
-static uint64_t got_by_all(void)
+static uint64_t done_by_all(void)
 {
     uint64_t least = UINT64_MAX;
     for (size_t i = 0; i < plan.receivers; i++) {
-        uint64_t got = __atomic_load_n(&shared->accounts[i].got, __ATOMIC_ACQUIRE);
-        least = got < least ? got : least;
+        uint64_t done = __atomic_load_n(&shared->accounts[i].done, __ATOMIC_ACQUIRE);
+        least = done < least ? done : least;
     }
     return least;
 }
 
-static void wait_got(uint64_t number)
+static void wait_done(uint64_t number)
 {
     for (;;) {
         uint32_t at = progress_seen();
-        if (got_by_all() >= number)
+        if (done_by_all() >= number)
             return;
         progress_wait(at, 0);
     }
@@ -251,8 +252,7 @@ void load_came(const void *message, size_t bytes)
         sample(now_ns() - head.due_ns);
     if (head.kind == LAST)
         mine->total = head.number + 1;
-    /* Whoever looks needs not know at once: receivers tell after each batch. */
-    __atomic_store_n(&mine->got, mine->got + 1, __ATOMIC_RELEASE);
+    mine->got++;
 }
 
 static bool complete(void)
@@ -274,6 +274,7 @@ static void receive_all(enum role role)
             peer->receive(link);
         if (complete())
             mine->end_ns = now_ns();
+        __atomic_store_n(&mine->done, mine->got, __ATOMIC_RELEASE);
         progress_tell();
     }
 }
@@ -343,13 +344,13 @@ static void send_all(enum role role)
     struct sender s = sender_begin(role);
     while (!s.over) {
         if (s.number + load.batch > plan.window)
-            wait_got(s.number + load.batch - plan.window);
+            wait_done(s.number + load.batch - plan.window);
         size_t n = sender_fill(&s, load.batch, 0);
         peer->send(s.link, s.messages, n);
     }
     shared->sent = s.number;
     /* Some libraries drop what is not yet written when their process ends. */
-    wait_got(s.number);
+    wait_done(s.number);
 }
 
 /* Messages at their times; the clock is a timer that is read, which waits until then. */
@@ -379,7 +380,7 @@ static void rate_all(void)
 {
     struct sender s = sender_begin(SENDS);
     send_at_rate(&s);
-    wait_got(s.number);
+    wait_done(s.number);
 }
 
 static void *rate_thread(void *arg)
@@ -427,21 +428,21 @@ static void put_all(void)
         while (pending + batch > plan.in_flight)
             pending -= peer->receipts(s.link);
         if (s.number + batch > plan.window)
-            wait_got(s.number + batch - plan.window);
+            wait_done(s.number + batch - plan.window);
         uint64_t start = now_ns();
         size_t n = sender_fill(&s, batch, 0);
         peer->put(s.link, s.messages, n);
         pending += n;
         if (plan.in_flight == 1) {
             pending -= peer->receipts(s.link);
-            wait_got(s.number);
+            wait_done(s.number);
             sample(now_ns() - start);
         }
     }
     while (pending > 0)
         pending -= peer->receipts(s.link);
     shared->sent = s.number;
-    wait_got(s.number);
+    wait_done(s.number);
 }
 
 /* ---- scenarios ---- */
