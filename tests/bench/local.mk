@@ -54,4 +54,7 @@ EXTRA_DIST += \
 
 # Scripts that run the programs of examples/ against each other. "make bench" runs them, too.
 bench_scripts = %reldir%/squares %reldir%/news %reldir%/echo
+
+# What a job costs that is held.
+bench_scripts += %reldir%/held
 dist_check_SCRIPTS += $(bench_scripts)

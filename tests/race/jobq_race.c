@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The job queue in a crowd: eight producers and eight consumers, half of them threads and half loops, while somebody
- * pauses, resumes and purges it, and shuts it down, gracefully or at once, at a random moment. Made to be run under
- * ThreadSanitizer and AddressSanitizer as well.
+ * The job queue in a crowd: eight producers and eight consumers, half of them threads and half loops, and two loops that
+ * take under leases, of which many are left to end on the clock of a MAIN loop; while somebody pauses, resumes, purges and
+ * kicks it, and shuts it down, gracefully or at once, at a random moment. Made to be run under ThreadSanitizer and
+ * AddressSanitizer as well. Attempts fail and are repeated, and jobs are given back.
  *
  * In every round each job ends exactly once (settled, told as dropped, refused by its status, or kept by its
  * producer), the ledger agrees with that count, its bounds were kept, and everybody is released.
@@ -28,6 +29,7 @@ enum {
     ACTORS = 8, /* of each sort; the even ones are threads */
     EACH = 60,  /* jobs of a producer */
     LOT = 8,
+    WORKERS = 2,
     HANG_S = 600, /* a round that takes so long has lost a wake-up */
 };
 
@@ -90,6 +92,14 @@ struct consumer {
     struct thread *thread;
     struct pen_loop *loop;
     struct jobq_getter *getter;
+};
+
+/* It takes under leases. */
+struct worker {
+    struct round *round;
+    uint64_t random, owner;
+    struct pen_loop *loop;
+    struct jobq_taker *taker;
 };
 
 /* The job whose body and attributes these are has ended. */
@@ -266,13 +276,21 @@ static void producer_join(struct producer *p)
 
 static void hold(struct consumer *c, const struct job *jobs, size_t n)
 {
-    static const enum job_outcome outcomes[] = { OUTCOME_DONE, OUTCOME_DONE, OUTCOME_DEAD,
-                                                 OUTCOME_FAILED, OUTCOME_CANCELED };
+    static const enum job_outcome outcomes[] = { OUTCOME_DONE,     OUTCOME_DONE,   OUTCOME_DEAD,
+                                                 OUTCOME_FAILED,   OUTCOME_RETRY,  OUTCOME_RELEASED,
+                                                 OUTCOME_CANCELED, OUTCOME_CRASHED };
     MUST(n >= 1 && c->held_count + n <= LIMIT_BATCH_ITEMS);
     for (size_t i = 0; i < n; i++)
         c->held[c->held_count++] = (struct job_settle){ .id = jobs[i].id,
                                                         .index = jobs[i].index,
-                                                        .outcome = outcomes[pick(&c->random, 5)] };
+                                                        .outcome = outcomes[pick(&c->random, 8)] };
+}
+
+/* What was settled has ended, unless it goes on. */
+static void settled(struct round *r, struct job_settle *end)
+{
+    if (end->ret_ext != NULL)
+        job_ends(r, end->ret_body, end->ret_ext, &r->settled);
 }
 
 static void settle(struct consumer *c)
@@ -282,7 +300,7 @@ static void settle(struct consumer *c)
         return;
     MUST(jobq_settle(r->q, c->held, c->held_count, NULL) == 0);
     for (size_t i = 0; i < c->held_count; i++)
-        job_ends(r, c->held[i].ret_body, c->held[i].ret_ext, &r->settled);
+        settled(r, &c->held[i]);
     c->held_count = 0;
 }
 
@@ -374,6 +392,82 @@ static void consumer_join(struct consumer *c)
     pen_loop_free(&c->loop);
 }
 
+/* ---- workers ---- */
+
+/* Settle it, lose it, or leave it to its lease. */
+static void work_on(struct worker *w, const struct job *job)
+{
+    static const struct job_failure uncharged = { .uncharged = true };
+    static const enum job_outcome outcomes[] = { OUTCOME_DONE, OUTCOME_RETRY, OUTCOME_RELEASED };
+    uint32_t what = pick(&w->random, 6);
+    struct job_settle end = { .id = job->id, .index = job->index, .lease = job->lease };
+    if (what == 5)
+        return;
+    if (what == 4) {
+        int r = jobq_touch(w->round->q, job, pen_us(1 + pick(&w->random, 100)), "goes on");
+        MUST(r == 0 || r == PEN_ELEASE);
+        return;
+    }
+    end.outcome = outcomes[what % 3];
+    end.why = end.outcome == OUTCOME_RELEASED ? &uncharged : NULL;
+    int r = jobq_settle(w->round->q, &end, 1, NULL);
+    MUST(r == 0 || r == PEN_ELEASE);
+    if (r == 0)
+        settled(w->round, &end);
+}
+
+static void on_ready(struct jobq_taker *taker, void *arg)
+{
+    struct worker *w = arg;
+    struct job jobs[LOT];
+    struct job_take how = { .max = 1 + pick(&w->random, LOT),
+                            .lease = pen_us(1 + pick(&w->random, 200)),
+                            .owner = w->owner };
+    MUST(taker == w->taker && pen_loop_here(w->loop));
+    if (pick(&w->random, 8) == 0) {
+        jobq_taker_pass(taker);
+        jobq_taker_wait(taker);
+        return;
+    }
+    int n = jobq_taker_take(taker, &how, jobs);
+    MUST(n >= 0 || n == PEN_ESHUTDOWN);
+    for (int i = 0; i < n; i++)
+        work_on(w, &jobs[i]);
+    if (pick(&w->random, 16) == 0)
+        (void)jobq_owner_gone(w->round->q, w->owner);
+    if (n != PEN_ESHUTDOWN) {
+        jobq_taker_wait(taker);
+        return;
+    }
+    jobq_taker_close(&w->taker);
+    pen_loop_stop(w->loop);
+}
+
+static void wait_first(struct pen_loop *loop, void *arg, int status)
+{
+    struct worker *w = arg;
+    (void)loop;
+    if (status == 0)
+        jobq_taker_wait(w->taker);
+}
+
+static void worker_start(struct worker *w, struct round *round, size_t index)
+{
+    *w = (struct worker){ .round = round, .random = round_seed + 500 + index, .owner = index + 1 };
+    struct jobq_taker_options options = { .on_ready = on_ready, .arg = w };
+    MUST(pen_loop_new(NULL, &w->loop) == 0);
+    MUST(jobq_attach_taker(round->q, w->loop, &options, &w->taker) == 0);
+    MUST(pen_loop_call_soon(w->loop, wait_first, w) == 0);
+    MUST(pen_loop_start(w->loop) == 0);
+}
+
+static void worker_join(struct worker *w)
+{
+    MUST(pen_loop_join(w->loop) == 0);
+    MUST(w->taker == NULL);
+    pen_loop_free(&w->loop);
+}
+
 /* ---- the one who disturbs ---- */
 
 static void look(const struct round *r)
@@ -381,14 +475,14 @@ static void look(const struct round *r)
     struct jobq_stats s;
     jobq_stats(r->q, &s);
     MUST(s.ledger_holds);
-    MUST(s.ledger.ready + s.ledger.in_hand <= r->limits.items_max);
+    MUST(broker_ledger_held(&s.ledger) <= r->limits.items_max);
     MUST(r->limits.bytes_max == 0 || s.ledger.bytes <= r->limits.bytes_max);
 }
 
 static void disturb(const struct round *r, uint64_t *random)
 {
     for (uint32_t left = pick(random, 60); left > 0; left--) {
-        switch (pick(random, 6)) {
+        switch (pick(random, 7)) {
         case 0:
             jobq_pause(r->q);
             break;
@@ -400,6 +494,9 @@ static void disturb(const struct round *r, uint64_t *random)
             break;
         case 3:
             look(r);
+            break;
+        case 4:
+            (void)jobq_kick(r->q, 3);
             break;
         default:
             sched_yield();
@@ -452,6 +549,8 @@ static void one_round(void)
     static struct round r;
     static struct producer producers[ACTORS];
     static struct consumer consumers[ACTORS];
+    static struct worker workers[WORKERS];
+    struct pen_loop *clock;
     uint64_t random = round_seed + 1000;
     struct thread *joiner;
     memset(&r, 0, sizeof r);
@@ -460,10 +559,14 @@ static void one_round(void)
                                 .bytes_max = pick(&random, 2) == 0 ? 0 : 30 + pick(&random, 300),
                                 .policy = pick(&random, 3) > 0 ? BROKER_BLOCK : pick(&random, 4) };
     r.patient = pick(&random, 2) == 0;
+    MUST(pen_loop_new(NULL, &clock) == 0);
     struct jobq_options options = {
-        .name = "jobs", .limits = r.limits, .on_dropped = on_dropped, .arg = &r
+        .name = "jobs", .limits = r.limits, .main = clock, .on_dropped = on_dropped, .arg = &r
     };
     MUST(jobq_new(&options, &r.q) == 0);
+    MUST(pen_loop_start(clock) == 0);
+    for (size_t i = 0; i < WORKERS; i++)
+        worker_start(&workers[i], &r, i);
     for (size_t i = 0; i < ACTORS; i++)
         consumer_start(&consumers[i], &r, i);
     for (size_t i = 0; i < ACTORS; i++)
@@ -481,13 +584,18 @@ static void one_round(void)
         shut_down(&r, &random);
     for (size_t i = 0; i < ACTORS; i++)
         consumer_join(&consumers[i]);
+    for (size_t i = 0; i < WORKERS; i++)
+        worker_join(&workers[i]);
     thread_join(&joiner);
     MUST(jobq_join(r.q, PEN_NEVER) == 0);
     uint64_t made = 0;
     for (size_t i = 0; i < ACTORS; i++)
         made += producers[i].made;
     check_end(&r, made);
+    pen_loop_stop(clock);
+    MUST(pen_loop_join(clock) == 0);
     jobq_free(&r.q);
+    pen_loop_free(&clock);
 }
 
 int main(int argc, char **argv)
