@@ -49,7 +49,7 @@ struct pen_loop {
     uint32_t inbox_max, turn_max;
     int cpu; /* of pen_loop_start()'s thread; -1: any */
     struct event_base *base;
-    struct event *wake_event, *timer_event;
+    struct event *wake_event, *alarm_event;
     int wake_fd, timer_fd;
     struct thread *thread; /* of pen_loop_start(); owner: who starts and joins */
 
@@ -57,8 +57,8 @@ struct pen_loop {
     struct list ready; /* of struct post */
     struct heap timers;
     uint64_t timer_seq;
-    mono_t timer_armed; /* when timer_fd goes off; PEN_NEVER: not at all */
-    mono_t now;         /* when the present turn began, or the last one */
+    mono_t alarm;  /* when timer_fd goes off; PEN_NEVER: not at all */
+    mono_t now;    /* when the present turn began, or the last one */
     mono_t oldest; /* when the first of the calls in `ready` that were posted was; 0: none were */
     bool awake;    /* this turn has begun */
     bool rested;   /* between the last turn and this one it slept, or did not run */
