@@ -514,6 +514,12 @@ int broker_restore(struct broker *b, const struct job_restore *job, mono_t now)
     return 0;
 }
 
+void broker_skip_ids(struct broker *b, uint64_t last_id)
+{
+    if (b->last_id < last_id)
+        b->last_id = last_id;
+}
+
 int broker_restore_dedupe(struct broker *b, const char *dedupe, uint64_t id, mono_t put_at)
 {
     if (dedupe == NULL || !is_text(dedupe))

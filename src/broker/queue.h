@@ -63,6 +63,8 @@ void broker_unreserve(struct broker *b, struct job_put *jobs, size_t n);
 
 /* Bring back a job, bounds or not, in the order of ids; before the first put. PEN_EINVAL, PEN_ENOMEM. */
 int broker_restore(struct broker *b, const struct job_restore *job, mono_t now) MUST_CHECK;
+/* Ids that are given out from now on are above this one. */
+void broker_skip_ids(struct broker *b, uint64_t last_id);
 /* Bring back a dedupe id whose job has ended, put at this instant. PEN_EINVAL, PEN_ENOMEM. */
 int broker_restore_dedupe(struct broker *b, const char *dedupe, uint64_t id, mono_t put_at)
     MUST_CHECK;

@@ -257,6 +257,12 @@ static void check_consumer(struct loader *l, const struct loaded *o)
 static void check_queue(struct loader *l, const struct loaded *o)
 {
     const struct conf_queue *q = o->object;
+    check_choice(l, o);
+    if (q->store == STORE_DURABLE && q->name[0] == '.')
+        report_error(
+            &l->report, o->place,
+            "queue \"%.80s\": a durable queue's name is that of a folder, and cannot begin with a dot",
+            q->name);
     if (q->dead_letter != NULL && str_equal(q->dead_letter, q->name))
         report_error(&l->report, value_place(o, OPTION_QUEUE_dead_letter),
                      "queue \"%.80s\" cannot take its own failed messages", q->name);

@@ -25,7 +25,8 @@ enum conf_when_full {
     WHEN_FULL_DROP_LOWEST
 };
 enum conf_yes_no { NO, YES };
-enum conf_store { STORE_MEMORY };
+enum conf_store { STORE_MEMORY, STORE_DURABLE };
+enum conf_sync { SYNC_ALWAYS, SYNC_GROUP, SYNC_INTERVAL, SYNC_NONE };
 enum conf_pattern {
     PATTERN_NONE,
     PATTERN_PULL,
@@ -56,6 +57,9 @@ struct conf_queue {
     uint64_t items_max, bytes_max;
     enum conf_when_full when_full;
     enum conf_store store;
+    enum conf_sync sync;
+    span_t sync_interval;
+    uint64_t disk_max;
     uint64_t in_flight_max, rate_max, key_in_flight_max, key_rate_max;
     uint64_t attempts_max, crashes_max;
     span_t backoff, backoff_max;
@@ -138,6 +142,7 @@ struct conf_top {
     unsigned control_mode;
     span_t drain_timeout, slow;
     uint64_t max_errors;
+    char *state_dir; /* NULL or "": $STATE_DIRECTORY, or the one that was configured */
 };
 
 struct conf {

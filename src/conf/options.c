@@ -23,6 +23,15 @@ static const struct word words_when_full[] = {
 
 static const struct word words_store[] = {
     { "memory", STORE_MEMORY, NULL },
+    { "durable", STORE_DURABLE, NULL },
+    { 0 },
+};
+
+static const struct word words_sync[] = {
+    { "always", SYNC_ALWAYS, NULL },
+    { "group", SYNC_GROUP, NULL },
+    { "interval", SYNC_INTERVAL, NULL },
+    { "none", SYNC_NONE, NULL },
     { 0 },
 };
 
@@ -196,7 +205,7 @@ const struct section sections[SECTIONS_COUNT] = {
     [SECTION_TOP] = { NULL, "configuration", sizeof(struct conf_top), 0, 0, OPTIONS_COUNT, NULL,
                       NULL },
     [SECTION_QUEUE] = { "queues", "queue", sizeof(struct conf_queue), ARRAY(queues, queues_count),
-                        OPTIONS_COUNT, NULL, NULL },
+                        OPTION_QUEUE_store, "store", NULL },
     [SECTION_PRODUCER] = { "producers", "producer", sizeof(struct conf_producer),
                            ARRAY(producers, producers_count), OPTION_PRODUCER_pattern, "pattern",
                            NULL },

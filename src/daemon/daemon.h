@@ -19,6 +19,7 @@
 #include "conf/conf.h"
 #include "flow/bury.h"
 #include "flow/consumer.h"
+#include "flow/durable.h"
 #include "flow/jobq.h"
 #include "flow/producer.h"
 #include "flow/publisher.h"
@@ -36,6 +37,7 @@ enum daemon_state {
  * one element per thread. */
 struct graph {
     struct jobq **queues;
+    struct durable **durables; /* of the same queues; NULL: it keeps nothing */
     bool *queues_closed;
     struct undertaker **undertakers; /* of queues that have a dead-letter queue; NULL: it has none */
     struct producer **producers;
@@ -73,6 +75,7 @@ struct daemon {
     struct signals *signals;
     struct totals sample;
     struct rates rates;
+    mono_t told_progress;          /* of opening the stores */
     struct log_limit stalls_limit; /* owner: the watching thread */
     bool ended;
     int exit_code;
@@ -93,6 +96,16 @@ void graph_each_part(struct graph *g, const struct conf *conf,
 /* The queue of that name, or NULL. */
 struct jobq *graph_queue(const struct daemon *d, const char *name);
 struct totals graph_totals(const struct daemon *d);
+
+/* ---- durables.c ---- */
+
+/* NULL for a queue that keeps nothing. */
+int durables_make(struct daemon *d, const struct conf_queue *c, struct durable **ret_durable)
+    MUST_CHECK;
+/* Bring the jobs of all durable queues back. Blocks. On failure the reason was logged. */
+int durables_open(struct daemon *d) MUST_CHECK;
+/* When no part runs any more. Blocks until all is on the disk. */
+void durables_close(struct daemon *d);
 
 /* ---- needs.c ---- */
 

@@ -112,7 +112,9 @@ static void close_queues(struct daemon *d)
         if (d->graph.queues_closed[i] || !feeders_finished(d, d->conf->queues[i].name))
             continue;
         d->graph.queues_closed[i] = true;
-        jobq_shutdown(d->graph.queues[i], PEN_SHUTDOWN_GRACEFUL);
+        /* What is kept need not be done now: it is there at the next start. What is in hand is finished. */
+        bool kept = jobq_is_durable(d->graph.queues[i]);
+        jobq_shutdown(d->graph.queues[i], kept ? PEN_SHUTDOWN_IMMEDIATE : PEN_SHUTDOWN_GRACEFUL);
     }
 }
 

@@ -54,7 +54,8 @@ static void on_dying(struct jobq *q, void *arg)
             undertaker_call(d->graph.undertakers[i]);
 }
 
-static int build_queue(struct daemon *d, const struct conf_queue *c, struct jobq **ret_queue)
+static int build_queue(struct daemon *d, const struct conf_queue *c, struct durable *durable,
+                       struct jobq **ret_queue)
 {
     struct jobq_options options = {
         .name = c->name,
@@ -63,6 +64,7 @@ static int build_queue(struct daemon *d, const struct conf_queue *c, struct jobq
         .results = { .items_max = (uint32_t)c->results_max,
                      .bytes_max = c->result_bytes_max,
                      .age_max = c->keep_results },
+        .durable = durable,
         .main = d->main,
         .news = { .on_dying = on_dying, .on_ended = daemon_on_queue_end, .arg = d },
         .on_dropped = producer_on_dropped,
@@ -87,10 +89,14 @@ static int build_queues(struct daemon *d)
 {
     int r = 0;
     for (size_t i = 0; i < d->conf->queues_count && r == 0; i++) {
-        r = build_queue(d, &d->conf->queues[i], &d->graph.queues[i]);
+        r = durables_make(d, &d->conf->queues[i], &d->graph.durables[i]);
+        if (r == 0)
+            r = build_queue(d, &d->conf->queues[i], d->graph.durables[i], &d->graph.queues[i]);
         if (r < 0)
             log_error("penstockd", "queue %s: %s", d->conf->queues[i].name, pen_strerror(r));
     }
+    if (r == 0)
+        r = durables_open(d);
     return r == 0 ? build_undertakers(d) : r;
 }
 
@@ -294,6 +300,7 @@ static int make_arrays(struct daemon *d)
     struct graph *g = &d->graph;
     const struct conf *c = d->conf;
     g->queues = calloc(c->queues_count + 1, sizeof *g->queues);
+    g->durables = calloc(c->queues_count + 1, sizeof(struct durable *));
     g->queues_closed = calloc(c->queues_count + 1, sizeof *g->queues_closed);
     g->undertakers = calloc(c->queues_count + 1, sizeof(struct undertaker *));
     g->workers = calloc(c->workers_count + 1, sizeof(struct workers *));
@@ -304,9 +311,9 @@ static int make_arrays(struct daemon *d)
     g->publishers = calloc(c->publishers_count + 1, sizeof *g->publishers);
     g->publishers_closed = calloc(c->publishers_count + 1, sizeof *g->publishers_closed);
     g->consumers = calloc(count_threads(c) + 1, sizeof *g->consumers);
-    bool all = g->queues != NULL && g->queues_closed != NULL && g->undertakers != NULL &&
-               g->workers != NULL && g->workers_closed != NULL && g->producers != NULL &&
-               g->producers_closed != NULL && g->publishers != NULL &&
+    bool all = g->queues != NULL && g->durables != NULL && g->queues_closed != NULL &&
+               g->undertakers != NULL && g->workers != NULL && g->workers_closed != NULL &&
+               g->producers != NULL && g->producers_closed != NULL && g->publishers != NULL &&
                g->publishers_closed != NULL && g->consumers != NULL;
     return all ? 0 : PEN_ENOMEM;
 }
@@ -368,8 +375,10 @@ void graph_free(struct daemon *d)
         publisher_free(&g->publishers[i]);
     for (size_t i = 0; i < d->conf->queues_count; i++)
         undertaker_free(&g->undertakers[i]);
+    durables_close(d);
     for (size_t i = 0; i < d->conf->queues_count; i++)
         jobq_free(&g->queues[i]);
+    free(g->durables);
     free(g->queues);
     free(g->queues_closed);
     free(g->undertakers);

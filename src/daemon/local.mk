@@ -4,6 +4,7 @@ penstockd_SOURCES += \
 	%reldir%/control.c \
 	%reldir%/daemon.h \
 	%reldir%/drain.c \
+	%reldir%/durables.c \
 	%reldir%/graph.c \
 	%reldir%/main.c \
 	%reldir%/needs.c \

@@ -11,10 +11,11 @@
 #include "plat/fdlimit.h"
 
 enum {
-    FIXED = 32,     /* standard ones, libnanomsg's own, MAIN's, and some for starting a program */
-    PER_LOOP = 6,   /* epoll, timer, wake-up, and libevent's pair for signals */
-    PER_SOCKET = 3, /* libnanomsg's two that tell, and the probe for another listener */
-    PER_PROCESS = 4 /* three pipes, and its end */
+    FIXED = 32,      /* standard ones, libnanomsg's own, MAIN's, and some for starting a program */
+    PER_LOOP = 6,    /* epoll, timer, wake-up, and libevent's pair for signals */
+    PER_SOCKET = 3,  /* libnanomsg's two that tell, and the probe for another listener */
+    PER_PROCESS = 4, /* three pipes, and its end */
+    PER_STORE = 6    /* its folder and lock, and what is being made, copied and read */
 };
 
 static uint64_t of_socket(const struct conf_strings *listen, const struct conf_strings *connect)
@@ -25,6 +26,9 @@ static uint64_t of_socket(const struct conf_strings *listen, const struct conf_s
 static uint64_t needed(const struct conf *c)
 {
     uint64_t n = FIXED;
+    for (size_t i = 0; i < c->queues_count; i++)
+        if (c->queues[i].store == STORE_DURABLE)
+            n += PER_STORE + store_files(c->queues[i].disk_max);
     for (size_t i = 0; i < c->producers_count; i++)
         n += c->producers[i].threads * PER_LOOP +
              of_socket(&c->producers[i].listen, &c->producers[i].connect);

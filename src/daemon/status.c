@@ -208,7 +208,24 @@ static const char *queue_state_word(const struct jobq_stats *s)
     return s->shut ? "shutdown" : s->paused ? "paused" : "open";
 }
 
-static json_t *queue_json(const struct conf_queue *c, struct jobq *q)
+/* NULL where nothing is kept. */
+static json_t *store_json(struct durable *durable)
+{
+    struct store_stats s;
+    if (durable == NULL)
+        return json_null();
+    durable_stats(durable, &s);
+    const char *error = s.news.error < 0 ? pen_strerror(s.news.error) : "";
+    return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "state",
+                     store_condition_word(s.news.condition), "error", error, "jobs", INT(s.jobs),
+                     "live_bytes", INT(s.live_bytes), "disk_bytes", INT(s.disk_bytes), "segments",
+                     INT(s.segments), "commits", INT(s.commits), "syncs", INT(s.syncs),
+                     "written_bytes", INT(s.written_bytes), "moved", INT(s.moved_jobs), "frozen",
+                     INT(s.frozen), "unsynced", INT(s.news.written - s.news.synced), "lost",
+                     INT(s.lost));
+}
+
+static json_t *queue_json(const struct conf_queue *c, struct jobq *q, struct durable *durable)
 {
     struct jobq_stats s;
     jobq_stats(q, &s);
@@ -220,12 +237,13 @@ static json_t *queue_json(const struct conf_queue *c, struct jobq *q)
                   "buried", INT(g->buried), "dying", INT(g->dying), "bytes", INT(g->bytes), "keys",
                   INT(g->keys), "items_high", INT(g->items_high));
     json_t *counts =
-        json_pack("{s:I, s:I, s:I, s:I, s:I, s:o, s:I, s:I, s:I, s:o, s:o, s:b, s:I}", "max_items",
-                  INT(c->items_max), "max_bytes", INT(c->bytes_max), "accepted", INT(g->accepted),
-                  "done", INT(g->done), "dead", INT(g->dead), "dropped", dropped_json(g), "expired",
-                  INT(g->expired), "refused", INT(g->refused), "duplicates", INT(g->duplicates),
-                  "attempts", attempts_json(g), "results", results_json(&s.results), "ledger_holds",
-                  s.ledger_holds, "ledger_alarms", INT(s.alarms));
+        json_pack("{s:I, s:I, s:I, s:I, s:I, s:o, s:I, s:I, s:I, s:o, s:o, s:b, s:I, s:o}",
+                  "max_items", INT(c->items_max), "max_bytes", INT(c->bytes_max), "accepted",
+                  INT(g->accepted), "done", INT(g->done), "dead", INT(g->dead), "dropped",
+                  dropped_json(g), "expired", INT(g->expired), "refused", INT(g->refused),
+                  "duplicates", INT(g->duplicates), "attempts", attempts_json(g), "results",
+                  results_json(&s.results), "ledger_holds", s.ledger_holds, "ledger_alarms",
+                  INT(s.alarms), "store", store_json(durable));
     if (queue == NULL || counts == NULL || json_object_update(queue, counts) < 0) {
         json_decref(queue);
         queue = NULL;
@@ -242,7 +260,8 @@ static json_t *queues_json(const struct daemon *d, const char *name)
         const struct conf_queue *c = &d->conf->queues[i];
         if (name[0] != '\0' && strcmp(c->name, name) != 0)
             continue;
-        if (json_array_append_new(queues, queue_json(c, d->graph.queues[i])) < 0) {
+        if (json_array_append_new(queues, queue_json(c, d->graph.queues[i], d->graph.durables[i])) <
+            0) {
             json_decref(queues);
             return NULL;
         }

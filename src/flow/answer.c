@@ -10,12 +10,12 @@
 #include "proto/batch.h"
 #include "proto/json.h"
 
-int answer_receipt(enum conf_framing framing, uint64_t id, struct slice *ret_slice)
+int answer_receipt(enum conf_framing framing, uint64_t id, const char *level, struct slice *ret_slice)
 {
     if (framing == FRAMING_JSON)
-        return json_receipt_encode(id, "memory", ret_slice);
+        return json_receipt_encode(id, level, ret_slice);
     char text[64];
-    int n = snprintf(text, sizeof text, "OK %" PRIu64 " memory", id);
+    int n = snprintf(text, sizeof text, "OK %" PRIu64 " %s", id, level);
     return slice_copy(text, (size_t)n, ret_slice);
 }
 

@@ -20,7 +20,8 @@ struct answer_form {
 };
 
 /* Raw and json. */
-int answer_receipt(enum conf_framing framing, uint64_t id, struct slice *ret_slice) MUST_CHECK;
+int answer_receipt(enum conf_framing framing, uint64_t id, const char *level,
+                   struct slice *ret_slice) MUST_CHECK;
 int answer_failure(struct answer_form form, int error, const char *text, struct slice *ret_slice)
     MUST_CHECK;
 /* body is borrowed; *ret_body is another reference to it where it is sent as it is. */

@@ -97,7 +97,7 @@ static void on_room(struct jobq_putter *putter, void *arg)
 int undertaker_new(struct jobq *from, struct jobq *to, struct pen_loop *main, undertaker_fn told,
                    struct undertaker **ret_undertaker)
 {
-    struct jobq_putter_options options = { .on_room = on_room };
+    struct jobq_putter_options options = { .patient = true, .on_room = on_room };
     struct undertaker *u = calloc(1, sizeof *u);
     if (u == NULL)
         return PEN_ENOMEM;

@@ -589,7 +589,7 @@ static int init_tasks(struct consumer *c)
 static int attach_queues(struct consumer *c)
 {
     struct jobq_getter_options getter = { .on_jobs = on_jobs, .on_shutdown = on_queue_end, .arg = c };
-    struct jobq_putter_options next = { .on_room = on_next_room, .arg = c };
+    struct jobq_putter_options next = { .patient = true, .on_room = on_next_room, .arg = c };
     int r = jobq_attach(c->options.queue, c->part.loop, &getter, &c->getter);
     if (r == 0 && c->options.next != NULL)
         r = jobq_attach_putter(c->options.next, c->part.loop, &next, &c->next);

@@ -59,7 +59,7 @@ static struct wakes pick_wakes(struct jobq *q) LOCKED(&q->lock)
     struct wakes w = { NO_WAKE, NO_WAKE };
     if (broker_has_ready(q->broker))
         w.getter = waiters_pick(&q->getters);
-    if (waiters_any(&q->putters) && first_has_room(q))
+    if (waiters_any(&q->putters) && !q->store_full && first_has_room(q))
         w.putter = waiters_pick(&q->putters);
     if (!q->over_told && jobq_is_over(q)) {
         q->over_told = true;
@@ -101,10 +101,12 @@ void jobq_leave(struct jobq *q)
     struct broker_drops drops = broker_take_drops(q->broker);
     q->untold += drops.count;
     struct wakes w = pick_wakes(q);
-    bool news = jobq_time_look(q);
+    bool news = jobq_time_look(q), kept = q->restored;
     lock_drop(&q->lock);
     wake_send(w.getter);
     wake_send(w.putter);
+    if (kept)
+        durable_kick(q->options.durable);
     if (news)
         jobq_time_tell(q);
     if (drops.count > 0)
@@ -152,6 +154,12 @@ uint64_t jobq_need(const struct job_put *jobs, size_t n)
     return (uint64_t)n << NEED_ITEMS_SHIFT | bytes;
 }
 
+static int put_some(struct jobq *q, struct job_put *jobs, size_t n) LOCKED(&q->lock)
+{
+    return q->options.durable != NULL ? jobq_put_kept(q, jobs, n, false)
+                                      : broker_put(q->broker, jobs, n, q->now);
+}
+
 int jobq_put(struct jobq *q, struct job_put *jobs, size_t n, mono_t deadline, size_t *ret_decided)
 {
     struct place at = { .line = &q->putters };
@@ -159,7 +167,7 @@ int jobq_put(struct jobq *q, struct job_put *jobs, size_t n, mono_t deadline, si
     int r = 0;
     jobq_enter(q, pen_now());
     while (done < n) {
-        r = has_turn(q, at.front) ? broker_put(q->broker, jobs + done, n - done, q->now) : 0;
+        r = has_turn(q, at.front) ? put_some(q, jobs + done, n - done) : 0;
         if (r < 0)
             break;
         done += (size_t)r;
@@ -446,7 +454,10 @@ static int make_parts(struct jobq *q)
 {
     const struct jobq_options *o = &q->options;
     struct broker_options broker = {
-        .limits = o->limits, .seed = o->seed, .journal = o->journal, .journal_arg = o->journal_arg
+        .limits = o->limits,
+        .seed = o->seed,
+        .journal = o->durable != NULL ? &durable_journal : NULL,
+        .journal_arg = o->durable,
     };
     int r = broker_new(&broker, &q->broker);
     if (r == 0 && jobq_keeps_results(q))
@@ -473,6 +484,7 @@ int jobq_new(const struct jobq_options *options, struct jobq **ret_queue)
     waiters_init(&q->getters);
     waiters_init(&q->putters);
     waiters_init(&q->joiners);
+    list_init(&q->watchers);
     int r = make_parts(q);
     if (r < 0) {
         jobq_free(&q);

@@ -19,6 +19,7 @@
 #include "broker/results.h"
 
 struct jobq;
+struct durable;
 
 /* On MAIN. */
 struct jobq_news {
@@ -32,9 +33,8 @@ struct jobq_news {
 struct jobq_options {
     const char *name; /* copied */
     struct broker_limits limits;
-    uint64_t seed;                        /* see struct broker_options */
-    const struct broker_journal *journal; /* the same; NULL: none */
-    void *journal_arg;
+    uint64_t seed;           /* see struct broker_options */
+    struct durable *durable; /* keeps its jobs (flow/durable.h), and outlives its use; NULL: none does */
     struct results_limits results; /* age_max 0: no results are kept */
     struct pen_loop *main; /* keeps the time; NULL: whoever calls jobq_tick() does, and there are no news */
     struct jobq_news news;
@@ -86,6 +86,47 @@ bool jobq_keeps_results(const struct jobq *q) ANY_THREAD;
 void jobq_keep_result(struct jobq *q, uint64_t id, const struct result *result) ANY_THREAD;
 /* The body is the caller's. PEN_ENOENT. */
 int jobq_result(struct jobq *q, uint64_t id, struct result *ret_result) ANY_THREAD MUST_CHECK;
+
+/* ---- what is kept ---- */
+
+/* What "accepted" means, in the order of the protocol's levels. */
+enum jobq_level { JOBQ_MEMORY, JOBQ_WRITTEN, JOBQ_SYNCED };
+bool jobq_is_durable(const struct jobq *q) ANY_THREAD;
+enum jobq_level jobq_level(const struct jobq *q) ANY_THREAD;
+const char *jobq_level_word(const struct jobq *q) ANY_THREAD;
+
+/* All that was put up to this ticket is kept, at the queue's level; or, with an error, nothing after it will be. */
+struct jobq_promise {
+    uint64_t ticket;
+    int error;
+};
+/* The store's news. The DISK thread. */
+void jobq_promised(struct jobq *q, const struct jobq_promise *promise) ANY_THREAD;
+
+/* The ticket of all that was put until now; 0: nothing needs to be waited for. */
+uint64_t jobq_ticket(struct jobq *q) ANY_THREAD;
+
+/* A loop that waits for promises. */
+struct jobq_watcher;
+struct jobq_watch_options {
+    void (*on_promise)(struct jobq_watcher *watcher, const struct jobq_promise *promise, void *arg);
+    void *arg;
+};
+/* PEN_ENOMEM. On the loop's thread or before it runs. */
+int jobq_watch(struct jobq *q, struct pen_loop *loop, const struct jobq_watch_options *options,
+               struct jobq_watcher **ret_watcher) MUST_CHECK;
+/* on_promise comes once, when this ticket is decided; a later call counts instead of one before. */
+void jobq_watcher_await(struct jobq_watcher *watcher, uint64_t ticket) ON_LOOP;
+/* No event comes after this; sets to NULL, accepts NULL. */
+void jobq_watcher_close(struct jobq_watcher **watcher);
+
+/* From a store, in the order of ids, before the first put: see broker_restore(), broker_restore_dedupe(); at the end, the
+ * highest id ever given. */
+int jobq_restore(struct jobq *q, const struct job_restore *job) MUST_CHECK;
+int jobq_restore_dedupe(struct jobq *q, const char *dedupe, uint64_t id, mono_t put_at) MUST_CHECK;
+void jobq_restored(struct jobq *q, uint64_t last_id);
+/* The store is about to be closed: nobody puts any more. */
+void jobq_store_closes(struct jobq *q);
 
 /* ---- the whole queue ---- */
 
@@ -184,6 +225,7 @@ void jobq_taker_close(struct jobq_taker **taker);
 struct jobq_putter;
 
 struct jobq_putter_options {
+    bool patient; /* waits while the store of a durable queue is frozen or has failed, instead of being refused */
     /* After a short put: there is room again, or the queue is shut down. From here on it is this putter's turn and nobody
      * else's, until it puts (n 0: nothing, after all) or closes; not necessarily from within the event. */
     void (*on_room)(struct jobq_putter *putter, void *arg);

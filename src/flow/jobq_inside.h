@@ -5,11 +5,13 @@
  *   jobq.c        the monitor: commands, threads that wait
  *   jobq_loop.c   loops that wait: getters, takers, putters
  *   jobq_time.c   what happens by itself, and what MAIN is told
+ *   jobq_durable.c  what is different when the jobs are kept
  */
 #ifndef FLOW_JOBQ_INSIDE_H
 #define FLOW_JOBQ_INSIDE_H
 
 #include "base/limits.h"
+#include "flow/durable.h"
 #include "flow/jobq.h"
 #include "loop/io.h"
 #include "sync/lock.h"
@@ -43,6 +45,10 @@ struct jobq {
     uint64_t alarms;
     bool over_told, dying_told, ended_told, alarmed;
     struct waiters getters, putters, joiners;
+    struct jobq_promise promise;
+    struct list watchers;
+    bool restored;   /* the store is open */
+    bool store_full; /* until the next news of the store no put finds room there */
 };
 
 /* What a putter in line needs: room for so many items with so many bytes. */
@@ -56,6 +62,13 @@ bool jobq_is_over(const struct jobq *q) LOCKED(&q->lock);
  * done under the lock. */
 void jobq_enter(struct jobq *q, mono_t now) ACQUIRES(&q->lock);
 void jobq_leave(struct jobq *q) RELEASES(&q->lock);
+
+/* ---- jobq_durable.c ---- */
+
+/* broker_put() and broker_put_all() where the store, too, must have room. patient: wait as well while it is frozen or has
+ * failed; else they are refused. */
+int jobq_put_kept(struct jobq *q, struct job_put *jobs, size_t n, bool patient) LOCKED(&q->lock);
+int jobq_put_all_kept(struct jobq *q, struct job_put *jobs, size_t n) LOCKED(&q->lock);
 
 /* ---- jobq_time.c ---- */
 

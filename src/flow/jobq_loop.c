@@ -287,20 +287,27 @@ static bool putter_has_turn(const struct jobq *q, const struct waiter *w) LOCKED
     return !q->putters.waking && (!waiters_any(&q->putters) || waiters_first(&q->putters) == w);
 }
 
-/* A put of some sort: how many of n were decided, or an error. */
-typedef int (*put_fn)(struct broker *b, struct job_put *jobs, size_t n, mono_t now);
+/* How many of n were decided, or an error. */
+static int put(struct jobq_putter *p, bool whole, struct job_put *jobs, size_t n)
+{
+    struct jobq *q = p->at.q;
+    if (q->options.durable != NULL)
+        return whole ? jobq_put_all_kept(q, jobs, n) : jobq_put_kept(q, jobs, n, p->options.patient);
+    return whole ? broker_put_all(q->broker, jobs, n, q->now)
+                 : broker_put(q->broker, jobs, n, q->now);
+}
 
 /* A place in line is kept while nothing could be put. One that was picked and found too little goes to the front
  * again; one that has put something has had its turn, and goes to the back with the rest. `whole`: what waits is all
  * of it. */
-static int putter_try(struct jobq_putter *p, put_fn put, bool whole, struct job_put *jobs, size_t n)
+static int putter_try(struct jobq_putter *p, bool whole, struct job_put *jobs, size_t n)
 {
     struct jobq *q = p->at.q;
     struct waiter *w = &p->at.waiter;
     loop_assert_here(p->at.loop);
     jobq_enter(q, pen_loop_now(p->at.loop));
     bool picked = w->state == WAITER_PICKED;
-    int r = putter_has_turn(q, w) ? put(q->broker, jobs, n, q->now) : 0;
+    int r = putter_has_turn(q, w) ? put(p, whole, jobs, n) : 0;
     bool wants = r >= 0 && (size_t)r < n;
     if (!wants || r > 0 || picked)
         (void)waiters_leave(&q->putters, w);
@@ -314,12 +321,12 @@ static int putter_try(struct jobq_putter *p, put_fn put, bool whole, struct job_
 
 int jobq_putter_put(struct jobq_putter *p, struct job_put *jobs, size_t n)
 {
-    return putter_try(p, broker_put, false, jobs, n);
+    return putter_try(p, false, jobs, n);
 }
 
 int jobq_putter_put_all(struct jobq_putter *p, struct job_put *jobs, size_t n)
 {
-    return putter_try(p, broker_put_all, true, jobs, n);
+    return putter_try(p, true, jobs, n);
 }
 
 void jobq_putter_close(struct jobq_putter **putter)

@@ -17,6 +17,7 @@
 #include "base/check.h"
 #include "flow/answer.h"
 #include "flow/pattern.h"
+#include "flow/promises.h"
 #include "flow/unpack.h"
 #include "obs/log.h"
 #include "proto/json.h"
@@ -30,6 +31,8 @@ struct producer {
     const struct conf_producer *conf;
     struct unpack_options unpacking;
     struct outlet *replies; /* NULL unless reply: result */
+    struct jobq *queue;
+    struct promises *receipts; /* NULL unless they have to wait until messages are kept */
     /* owner: loop */
     struct endpoint *endpoint;
     struct jobq_putter *putter;
@@ -62,22 +65,48 @@ static void send_answer(struct producer *p, const struct route *route, int made,
         slice_release(&body);
 }
 
+/* Of a durable queue only when what it says is true. */
+static void send_receipt(struct producer *p, const struct route *route, int made, struct slice body)
+    ON_LOOP
+{
+    if (p->receipts == NULL || made < 0)
+        send_answer(p, route, made, body);
+    else
+        promises_add(p->receipts, route, body, p->unpack.reader.tag);
+}
+
 static void tell_receipt(struct producer *p, const struct route *route, uint64_t id) ON_LOOP
 {
     struct slice body = { 0 };
-    int r = answer_receipt(p->conf->framing, id, &body);
+    int r = answer_receipt(p->conf->framing, id, jobq_level_word(p->queue), &body);
+    send_receipt(p, route, r, body);
+}
+
+static void tell_failure_of(struct producer *p, const struct route *route, uint32_t tag, int error,
+                            const char *text) ON_LOOP
+{
+    if (!answers(p))
+        return;
+    struct slice body = { 0 };
+    struct answer_form form = { p->conf->framing, tag };
+    int r = answer_failure(form, error, text, &body);
     send_answer(p, route, r, body);
 }
 
 static void tell_failure(struct producer *p, const struct route *route, int error, const char *text)
     ON_LOOP
 {
-    if (!answers(p))
-        return;
-    struct slice body = { 0 };
-    struct answer_form form = { p->conf->framing, p->unpack.reader.tag };
-    int r = answer_failure(form, error, text, &body);
-    send_answer(p, route, r, body);
+    tell_failure_of(p, route, p->unpack.reader.tag, error, text);
+}
+
+static void on_receipt_kept(void *arg, const struct route *route, struct slice body)
+{
+    send_answer(arg, route, 0, body);
+}
+
+static void on_receipt_broken(void *arg, const struct route *route, uint64_t tag, int error)
+{
+    tell_failure_of(arg, route, (uint32_t)tag, error, NULL);
 }
 
 /* ---- decoding ---- */
@@ -297,7 +326,7 @@ static bool put_frame(struct producer *p, struct frame *f) ON_LOOP
     } while (next_run(p, f));
     struct slice answer = unpack_end(&p->unpack);
     if (p->unpacking.receipts)
-        send_answer(p, &f->route, 0, answer);
+        send_receipt(p, &f->route, 0, answer);
     slice_release(&f->body);
     return true;
 }
@@ -407,6 +436,20 @@ static void stop(struct producer *p) ON_LOOP
     }
 }
 
+static void on_receipts_sent(void *arg)
+{
+    struct producer *p = arg;
+    endpoint_close(p->endpoint, p->stopping);
+}
+
+static void close_when_told(struct producer *p) ON_LOOP
+{
+    if (p->receipts != NULL && !promises_empty(p->receipts))
+        promises_on_empty(p->receipts, on_receipts_sent);
+    else
+        endpoint_close(p->endpoint, false);
+}
+
 static void on_order(struct part *part, enum part_order order)
 {
     struct producer *p = CONTAINER_OF(part, struct producer, part);
@@ -416,7 +459,7 @@ static void on_order(struct part *part, enum part_order order)
     else if (order == PART_CLOSE && p->replies != NULL)
         outlet_close(p->replies, false);
     else if (order == PART_CLOSE)
-        endpoint_close(p->endpoint, false);
+        close_when_told(p);
     else if (order == PART_STOP)
         stop(p);
 }
@@ -495,6 +538,18 @@ static int open_replies(struct producer *p)
     return outlet_new(&options, p->part.loop, &p->replies);
 }
 
+static int open_receipts(struct producer *p)
+{
+    if (!answers(p) || p->replies != NULL || !jobq_is_durable(p->queue))
+        return 0;
+    struct promises_options options = { .queue = p->queue,
+                                        .loop = p->part.loop,
+                                        .send = on_receipt_kept,
+                                        .fail = on_receipt_broken,
+                                        .arg = p };
+    return promises_new(&options, &p->receipts);
+}
+
 static const char *name_of_thread(struct producer *p, unsigned index)
 {
     if (p->conf->threads == 1)
@@ -514,11 +569,15 @@ int producer_new(const struct producer_options *options, char *text, size_t size
     struct part_options part = options->part;
     part.on_order = on_order;
     part.name = name_of_thread(p, options->index);
-    struct jobq_putter_options putter = { .on_room = on_queue_room, .arg = p };
+    struct jobq_putter_options putter = { .patient = !answers(p), .on_room = on_queue_room, .arg = p };
+    p->queue = options->queue;
     int r = part_init(&p->part, &part);
     if (r == 0)
         r = open_replies(p);
+    if (r == 0)
+        r = open_receipts(p);
     p->unpacking = (struct unpack_options){ .queue = p->conf->queue,
+                                            .level = (enum batch_level)jobq_level(p->queue),
                                             .receipts = answers(p) && p->replies == NULL,
                                             .single = p->replies != NULL };
     if (r == 0)
@@ -549,6 +608,7 @@ void producer_free(struct producer **producer)
         return;
     drop_run(p);
     outlet_free(&p->replies);
+    promises_free(&p->receipts);
     jobq_putter_close(&p->putter);
     endpoint_free(&p->endpoint);
     part_fini(&p->part);

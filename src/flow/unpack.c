@@ -17,7 +17,7 @@ static const uint64_t put_attrs = BATCH_BIT(QUEUE) | BATCH_BIT(KEY) | BATCH_BIT(
 static int begin_receipts(struct unpack *u)
 {
     struct batch_attrs level = { 0 };
-    batch_set(&level, LEVEL, level, BATCH_LEVEL_MEMORY);
+    batch_set(&level, LEVEL, level, u->options->level);
     struct batch_head head = { .kind = BATCH_RECEIPTS, .tag = u->reader.tag, .attrs = &level };
     size_t bytes = RECEIPTS_HEAD_BYTES + (size_t)u->reader.left * RECEIPT_BYTES;
     uint8_t *to;

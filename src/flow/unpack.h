@@ -12,9 +12,10 @@
 #include "proto/batch.h"
 
 struct unpack_options {
-    const char *queue; /* the only one that a record may name; borrowed */
-    bool receipts;     /* the frame is answered with them */
-    bool single;       /* it must be one record */
+    const char *queue;      /* the only one that a record may name; borrowed */
+    enum batch_level level; /* that receipts tell */
+    bool receipts;          /* the frame is answered with them */
+    bool single;            /* it must be one record */
 };
 
 struct unpack {

@@ -82,6 +82,37 @@ bool workers_answer(struct workers *w, const struct route *route, struct worker_
     return r == 0;
 }
 
+/* A form as a number. */
+enum { FORM_FRAMING_SHIFT = 32, FORM_LIST_SHIFT = 40 };
+
+static void on_receipt_kept(void *arg, const struct route *route, struct slice body)
+{
+    struct desk *d = arg;
+    workers_send(d->workers, route, 0, body);
+}
+
+static void on_receipt_broken(void *arg, const struct route *route, uint64_t number, int error)
+{
+    struct desk *d = arg;
+    struct worker_form form = { .framing = (number >> FORM_FRAMING_SHIFT) & UINT8_MAX,
+                                .tag = (uint32_t)number,
+                                .is_list = number >> FORM_LIST_SHIFT };
+    workers_refuse(d->workers, route, &form, error, NULL);
+}
+
+void workers_answer_kept(struct desk *d, const struct route *route, const struct worker_form *form,
+                         struct worker_answer *answer)
+{
+    struct slice body = { 0 };
+    int r = worker_answer_end(answer, &body);
+    uint64_t number = form->tag | (uint64_t)form->framing << FORM_FRAMING_SHIFT |
+                      (uint64_t)form->is_list << FORM_LIST_SHIFT;
+    if (r < 0 || d->receipts == NULL)
+        workers_send(d->workers, route, r, body);
+    else
+        promises_add(d->receipts, route, body, number);
+}
+
 /* ---- waiting ---- */
 
 static void on_time(struct pen_loop *loop, void *arg, int status)
@@ -270,6 +301,7 @@ static void close_desks(struct workers *w) ON_LOOP
     for (size_t i = 0; i < w->desks_count; i++) {
         jobq_taker_close(&w->desks[i].taker);
         jobq_putter_close(&w->desks[i].putter);
+        promises_free(&w->desks[i].receipts);
     }
 }
 
@@ -320,6 +352,18 @@ static int open_endpoint(struct workers *w, char *text, size_t size)
     return endpoint_open(&options, text, size, &w->endpoint);
 }
 
+static int open_receipts(struct desk *d)
+{
+    if (!jobq_is_durable(d->queue))
+        return 0;
+    struct promises_options options = { .queue = d->queue,
+                                        .loop = d->workers->part.loop,
+                                        .send = on_receipt_kept,
+                                        .fail = on_receipt_broken,
+                                        .arg = d };
+    return promises_new(&options, &d->receipts);
+}
+
 static int open_desk(struct workers *w, struct desk *d, const struct workers_queue *queue)
 {
     struct jobq_taker_options taker = { .on_ready = workers_on_ready, .arg = d };
@@ -329,6 +373,8 @@ static int open_desk(struct workers *w, struct desk *d, const struct workers_que
     list_init(&d->reserves);
     list_init(&d->puts);
     int r = jobq_attach_putter(d->queue, w->part.loop, &putter, &d->putter);
+    if (r == 0)
+        r = open_receipts(d);
     if (r == 0 && d->open)
         r = jobq_attach_taker(d->queue, w->part.loop, &taker, &d->taker);
     return r;

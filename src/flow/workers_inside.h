@@ -18,6 +18,7 @@
 #include "base/count.h"
 #include "base/limits.h"
 #include "base/list.h"
+#include "flow/promises.h"
 #include "flow/workers.h"
 #include "loop/io.h"
 #include "obs/log.h"
@@ -33,8 +34,9 @@ struct desk {
     bool open; /* requests may name it; otherwise jobs are only redriven into it */
     struct jobq_taker *taker;
     struct jobq_putter *putter;
-    struct list reserves; /* of struct pending_at: who waits for its jobs */
-    struct list puts;     /* of struct pending_at: who waits for its room */
+    struct list reserves;      /* of struct pending_at: who waits for its jobs */
+    struct list puts;          /* of struct pending_at: who waits for its room */
+    struct promises *receipts; /* NULL: its messages are not kept */
 };
 
 struct pending;
@@ -101,6 +103,9 @@ void workers_refuse(struct workers *w, const struct route *route, const struct w
 /* End an answer and send it. False: it could not be made. */
 bool workers_answer(struct workers *w, const struct route *route, struct worker_answer *answer)
     ON_LOOP;
+/* The same when what was put at the desk is kept. */
+void workers_answer_kept(struct desk *d, const struct route *route, const struct worker_form *form,
+                         struct worker_answer *answer) ON_LOOP;
 /* Whose leases a connection has. */
 uint64_t workers_owner(const struct workers *w, const struct route *route);
 

@@ -121,7 +121,7 @@ static void add_receipt(struct worker_answer *answer, struct desk *d, const stru
         batch_mark(a, DUPLICATE);
     } else if (put->ret_status == 0) {
         span_t eta = jobq_eta(d->queue, put->ret_position);
-        batch_set(a, LEVEL, level, BATCH_LEVEL_MEMORY);
+        batch_set(a, LEVEL, level, (uint64_t)jobq_level(d->queue));
         batch_set(a, POSITION, position, put->ret_position);
         if (eta.ns >= 0)
             batch_set(a, ETA, eta_ms, (uint64_t)eta.ns / 1000000);
@@ -143,7 +143,7 @@ static void receipt(struct desk *d, const struct route *route, const struct work
         if (!taken)
             puts_release(&puts[i], 1);
     }
-    (void)workers_answer(w, route, &answer);
+    workers_answer_kept(d, route, form, &answer);
 }
 
 /* ---- putting ---- */

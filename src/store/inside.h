@@ -48,14 +48,15 @@ struct store {
     struct index *index;
     uint64_t last_id, last_seq, last_record, highest_number;
     struct frame frames[2];
-    struct frame *open;    /* the one that is collected; the other is being committed, or empty */
-    uint64_t reserved;     /* puts that may still come into it */
-    uint64_t wanted;       /* bytes of a put that found no room in it */
-    bool urgent;           /* something in it does not wait */
-    mono_t lazy_since;     /* something waits in it; PEN_NEVER: nothing */
-    mono_t unsynced_since; /* something is written and not synced; PEN_NEVER: nothing */
-    mono_t retry_at;       /* no new file or full write before that; PEN_NOW: none was in vain */
-    mono_t recycle_at;     /* the same for letting the oldest segment go */
+    struct frame *open;      /* the one that is collected; the other is being committed, or empty */
+    uint64_t reserved;       /* puts that may still come into it, */
+    uint64_t reserved_bytes; /* which need at most so much */
+    uint64_t wanted;         /* bytes of a put that found no room in it */
+    bool urgent;             /* something in it does not wait */
+    mono_t lazy_since;       /* something waits in it; PEN_NEVER: nothing */
+    mono_t unsynced_since;   /* something is written and not synced; PEN_NEVER: nothing */
+    mono_t retry_at;         /* no new file or full write before that; PEN_NOW: none was in vain */
+    mono_t recycle_at;       /* the same for letting the oldest segment go */
     struct frame *committing; /* taken to be written, and not yet; NULL: none */
     struct late_ids late;
     struct sleeper disk_sleeper, chore_sleeper;

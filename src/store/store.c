@@ -202,11 +202,12 @@ static int make_room(struct store *s, uint64_t bytes)
     struct frame *f = s->open;
     if (bytes > s->frame_max)
         return PEN_ETOOBIG;
-    bool fits = f->segment != NULL && bytes <= frame_room(f);
-    if (!fits && f->records == 0) {
+    uint64_t needed = bytes + s->reserved_bytes;
+    bool fits = f->segment != NULL && needed <= frame_room(f);
+    if (!fits && f->records == 0 && s->reserved == 0) {
         s->wanted = bytes;
         store_place(s, f);
-        fits = f->segment != NULL && bytes <= frame_room(f);
+        fits = f->segment != NULL && needed <= frame_room(f);
     }
     s->wanted = fits ? 0 : bytes;
     s->urgent |= !fits && f->records > 0; /* The next frame has room. */
@@ -215,28 +216,35 @@ static int make_room(struct store *s, uint64_t bytes)
 
 int store_reserve(struct store *s, uint64_t n, uint64_t bytes)
 {
+    uint64_t most = bytes + n * STORE_PUT_OVERHEAD;
     lock_take(&s->lock);
     int r = refusal(s);
     if (r == 0)
-        r = make_room(s, bytes + n * STORE_PUT_OVERHEAD);
+        r = make_room(s, most);
     if (r == 0)
-        r = index_reserve(s->index, n);
-    if (r == 0)
+        r = index_reserve(s->index, s->reserved + n);
+    if (r == 0) {
         s->reserved += n;
+        s->reserved_bytes += most;
+    }
     lock_drop(&s->lock);
     return r;
 }
 
-static void unreserve(struct store *s, uint64_t n)
+/* So many of what was reserved have come or will not come. Together they may need less than what was said. */
+static void unreserve(struct store *s, uint64_t n, uint64_t bytes)
 {
     check(n <= s->reserved);
     s->reserved -= n;
+    s->reserved_bytes -= bytes < s->reserved_bytes ? bytes : s->reserved_bytes;
+    if (s->reserved == 0)
+        s->reserved_bytes = 0;
 }
 
-void store_release(struct store *s, uint64_t n)
+void store_release(struct store *s, uint64_t n, uint64_t bytes)
 {
     lock_take(&s->lock);
-    unreserve(s, n);
+    unreserve(s, n, bytes + n * STORE_PUT_OVERHEAD);
     lock_drop(&s->lock);
 }
 
@@ -245,9 +253,9 @@ uint64_t store_put(struct store *s, const struct store_job *job)
     lock_take(&s->lock);
     struct frame *f = s->open;
     uint32_t at = frame_next(f);
-    unreserve(s, 1);
     if (!BUG(!frame_add_job(f, job)))
         store_locate(s, job, f->segment, f->at + at, frame_next(f) - at);
+    unreserve(s, 1, frame_next(f) - at);
     if (job->id > s->last_id)
         s->last_id = job->id;
     s->urgent = true;
@@ -281,6 +289,13 @@ static bool add_late(struct late_ids *late, uint64_t id)
     return true;
 }
 
+/* For an end or a change, beside what is reserved. */
+static bool has_room_beside(const struct store *s)
+{
+    enum { MOST = FORMAT_RECORD_BYTES + FORMAT_STATE_BYTES };
+    return frame_room(s->open) >= s->reserved_bytes + MOST;
+}
+
 void store_change(struct store *s, uint64_t id, const struct store_state *state)
 {
     struct futex *call = NULL;
@@ -288,7 +303,7 @@ void store_change(struct store *s, uint64_t id, const struct store_state *state)
     struct index_entry *e = index_find(s->index, id);
     if (e != NULL) {
         index_set_state(e, state);
-        if (frame_add_state(s->open, id, state) || add_late(&s->late, id))
+        if ((has_room_beside(s) && frame_add_state(s->open, id, state)) || add_late(&s->late, id))
             call = note_lazy(s);
         else
             s->counts.lost++;
@@ -305,7 +320,7 @@ void store_end(struct store *s, uint64_t id)
     if (e != NULL) {
         store_forget(s, e);
         index_remove(s->index, id);
-        if (frame_add_ack(s->open, id) || add_late(&s->late, id))
+        if ((has_room_beside(s) && frame_add_ack(s->open, id)) || add_late(&s->late, id))
             call = note_lazy(s);
         else
             s->counts.lost++;
@@ -342,14 +357,22 @@ bool store_work(struct store *s, enum store_work what)
 
 /* ---- opening and closing ---- */
 
+static uint32_t segment_bytes_for(uint64_t disk_max)
+{
+    uint64_t fitting = disk_max / 16 / FORMAT_PAGE_BYTES * FORMAT_PAGE_BYTES;
+    return fitting < SEGMENT_BYTES_DEFAULT ? (uint32_t)fitting : SEGMENT_BYTES_DEFAULT;
+}
+
+uint64_t store_files(uint64_t disk_max)
+{
+    uint64_t segment_bytes = segment_bytes_for(disk_max);
+    return segment_bytes > 0 ? disk_max / segment_bytes : 0;
+}
+
 static int check_options(struct store_options *o)
 {
-    if (o->segment_bytes == 0) {
-        uint64_t fitting = o->disk_max / 16 / FORMAT_PAGE_BYTES * FORMAT_PAGE_BYTES;
-        o->segment_bytes = SEGMENT_BYTES_DEFAULT;
-        if (fitting < SEGMENT_BYTES_DEFAULT)
-            o->segment_bytes = (uint32_t)fitting;
-    }
+    if (o->segment_bytes == 0)
+        o->segment_bytes = segment_bytes_for(o->disk_max);
     bool fits = o->segment_bytes >= FORMAT_SEGMENT_BYTES_MIN &&
                 o->segment_bytes <= FORMAT_SEGMENT_BYTES_MAX &&
                 o->segment_bytes % FORMAT_PAGE_BYTES == 0 &&

@@ -119,7 +119,7 @@ int store_close(struct store **store);
  * released they stand together in one commit. With ids that rise, one by one, above all before. n is not 0.
  * -EAGAIN: no room now, but after the next news; PEN_ETOOBIG: never; PEN_ESTOREFULL, PEN_ESTOREFAILED, PEN_ENOMEM. */
 int store_reserve(struct store *s, uint64_t n, uint64_t bytes) ANY_THREAD MUST_CHECK;
-void store_release(struct store *s, uint64_t n) ANY_THREAD;
+void store_release(struct store *s, uint64_t n, uint64_t bytes) ANY_THREAD;
 
 /* One that was reserved. The ticket is synced when it is. */
 uint64_t store_put(struct store *s, const struct store_job *job) ANY_THREAD;
@@ -163,6 +163,9 @@ enum store_work { STORE_COMMIT, STORE_CHORE };
 
 /* Do what the store's thread would do now: commit all that is there, or one piece of the rest. False: there was nothing. */
 bool store_work(struct store *s, enum store_work what);
+
+/* How many segments there are at most, each an open file. */
+uint64_t store_files(uint64_t disk_max);
 
 const char *store_condition_word(enum store_condition condition);
 

@@ -552,12 +552,12 @@ static int make_answer(size_t which, struct slice *ret_slice)
     struct slice head;
     switch (which) {
     case 0:
-        return answer_receipt(FRAMING_RAW, 17, ret_slice);
+        return answer_receipt(FRAMING_RAW, 17, "memory", ret_slice);
     case 1:
         return answer_failure((struct answer_form){ .framing = FRAMING_RAW }, PEN_EFULL, NULL,
                               ret_slice);
     case 2:
-        return answer_receipt(FRAMING_JSON, 17, ret_slice);
+        return answer_receipt(FRAMING_JSON, 17, "memory", ret_slice);
     case 3:
         return answer_failure((struct answer_form){ .framing = FRAMING_JSON }, PEN_EFULL, NULL,
                               ret_slice);

@@ -327,13 +327,13 @@ START_TEST(a_batch_at_the_frame_s_limit_and_beyond)
     uint64_t most = format_frame_max(FORMAT_SEGMENT_BYTES_MIN) - FORMAT_FRAME_BYTES;
     ck_assert_int_eq(store_reserve(store, 1, most - STORE_PUT_OVERHEAD + 1), PEN_ETOOBIG);
     ck_assert_int_eq(store_reserve(store, 1, most - STORE_PUT_OVERHEAD), 0);
-    store_release(store, 1);
+    store_release(store, 1, most - STORE_PUT_OVERHEAD);
     ck_assert_int_eq(put_one(1), 0);
     ck_assert_int_eq(store_reserve(store, 1, most - STORE_PUT_OVERHEAD), -EAGAIN);
     ck_assert(store_work(store, STORE_COMMIT));
     ck_assert_int_eq(store_reserve(store, 1, most - STORE_PUT_OVERHEAD), 0);
     ck_assert(!store_work(store, STORE_COMMIT)); /* Not while puts are on their way. */
-    store_release(store, 1);
+    store_release(store, 1, most - STORE_PUT_OVERHEAD);
     ck_assert_int_eq(store_close(&store), 0);
     sim_free(disk);
 }

@@ -10,6 +10,7 @@ integration_tests = \
 	%reldir%/cli \
 	%reldir%/delivery \
 	%reldir%/demo \
+	%reldir%/durable \
 	%reldir%/examples \
 	%reldir%/flow \
 	%reldir%/fuzz-sockets \
@@ -43,7 +44,7 @@ EXTRA_DIST += %reldir%/conf
 EXTRA_DIST += %reldir%/daemon.py %reldir%/frames.py %reldir%/pipeline.py %reldir%/rawsp.py %reldir%/victim.py
 EXTRA_DIST += %reldir%/desk.py
 
-LONG_TESTS += %reldir%/life %reldir%/reliable
+LONG_TESTS += %reldir%/durable %reldir%/life %reldir%/reliable
 
 dist_check_SCRIPTS += $(integration_tests)
 TESTS += $(integration_tests)

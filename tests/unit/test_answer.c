@@ -25,11 +25,11 @@ static struct answer_form form(enum conf_framing framing)
 START_TEST(receipts)
 {
     struct slice s;
-    ck_assert_int_eq(answer_receipt(FRAMING_RAW, 17, &s), 0);
+    ck_assert_int_eq(answer_receipt(FRAMING_RAW, 17, "memory", &s), 0);
     expect_text(&s, "OK 17 memory");
-    ck_assert_int_eq(answer_receipt(FRAMING_RAW, UINT64_MAX, &s), 0);
+    ck_assert_int_eq(answer_receipt(FRAMING_RAW, UINT64_MAX, "memory", &s), 0);
     expect_text(&s, "OK 18446744073709551615 memory");
-    ck_assert_int_eq(answer_receipt(FRAMING_JSON, 17, &s), 0);
+    ck_assert_int_eq(answer_receipt(FRAMING_JSON, 17, "memory", &s), 0);
     expect_text(&s, "{\"ok\":true,\"id\":17,\"level\":\"memory\"}");
 }
 END_TEST
