@@ -18,6 +18,7 @@ dist_man_MANS += \
 	%reldir%/pen_watch.3 \
 	%reldir%/penstock.1 \
 	%reldir%/penstock-bench.1 \
+	%reldir%/penstock-jobs.1 \
 	%reldir%/penstock.yaml.5 \
 	%reldir%/penstock-protocol.7 \
 	%reldir%/penstockd.8

@@ -48,6 +48,7 @@ void help_print_all(FILE *to)
                 to);
     print_command_list("Messages", FOR_MESSAGES, to);
     print_command_list("The daemon", FOR_CONTROL, to);
+    print_command_list("Jobs", FOR_JOBS, to);
     print_command_list("On the disk", FOR(FSCK) | FOR(DUMP), to);
     print_command_list("Measuring", FOR(BENCH), to);
     print_command_list("Help", FOR(ERRORS) | FOR(HELP), to);

@@ -5,6 +5,7 @@
 #include "cli/command.h"
 
 #include "base/str.h"
+#include "cli/jobs.h"
 
 const struct command commands[] = {
     { COMMAND_PUSH, "push", "", 0, 0, "send messages to pullers, each to one of them",
@@ -107,6 +108,62 @@ const struct command commands[] = {
       "penstock tasks\n"
       "penstock tasks --json | jq '.loops[] | select(.busy_ms > 1000)'\n",
       cmd_control },
+    { COMMAND_PUT, "put", "", 0, 0, "put jobs into a queue",
+      "Puts the job given with --data or --file, or one for each line of the input with --lines, into a queue of a worker "
+      "endpoint, and prints the id of each. A job whose --dedupe is known already gets the id of the first.",
+      "penstock put -l 4540 --queue jobs -D hello\n"
+      "penstock put -l 4540 --queue jobs -F picture.png --priority 9 --key bob --header kind=png\n"
+      "seq 1000 | penstock put -l 4540 --queue jobs --lines --wait 1m\n",
+      cmd_put },
+    { COMMAND_RESERVE, "reserve", "", 0, 0, "take jobs out of queues to work on them",
+      "Takes jobs under a lease and prints the ticket of each, QUEUE:ID:LEASE, which ack, nack, touch and bury take. Nobody "
+      "else gets the job until the lease ends; then it is given to another, and the attempt is charged. With --ticket the "
+      "tickets go to a file and the jobs themselves to standard output, for a pipe.",
+      "penstock reserve -l 4540 --queue jobs --lease 5m\n"
+      "penstock reserve -l 4540 --queue urgent=3 --queue jobs --count 10 --wait 1m --json\n"
+      "penstock reserve -l 4540 --queue jobs --ticket t | gzip > x.gz && penstock ack -l 4540 $(cat t)\n",
+      cmd_reserve },
+    { COMMAND_ACK, "ack", "TICKET...", 1, JOBS_TICKETS_MAX, "say that jobs are done",
+      "Ends the jobs of these tickets, which come from penstock reserve. --data or --file is the job's result, for whoever "
+      "waits for it.",
+      "penstock ack -l 4540 jobs:17:4294967297\n"
+      "penstock ack -l 4540 -F result.json jobs:17:4294967297\n",
+      cmd_held },
+    { COMMAND_NACK, "nack", "TICKET...", 1, JOBS_TICKETS_MAX, "say that jobs have failed",
+      "Gives the jobs of these tickets back, to be tried again after the queue's pause or --delay, unless that was the last "
+      "of their attempts. With --no-charge it is as if they had not been tried.",
+      "penstock nack -l 4540 --error 'no such host' --delay 1m jobs:17:4294967297\n"
+      "penstock nack -l 4540 --no-charge jobs:17:4294967297\n",
+      cmd_held },
+    { COMMAND_TOUCH, "touch", "TICKET...", 1, JOBS_TICKETS_MAX, "make leases last longer",
+      "Lets the leases of these tickets end --lease from now, or the queue's own time from now.",
+      "penstock touch -l 4540 --lease 10m jobs:17:4294967297\n", cmd_held },
+    { COMMAND_BURY, "bury", "TICKET...", 1, JOBS_TICKETS_MAX, "set jobs aside until they are kicked",
+      "Sets the jobs of these tickets aside: nobody gets them until penstock kick.",
+      "penstock bury -l 4540 --error 'somebody must look at this' jobs:17:4294967297\n", cmd_held },
+    { COMMAND_KICK, "kick", "", 0, 0, "make buried or delayed jobs ready",
+      "Makes --count jobs ready, one unless it is given: those that were buried, the longest buried first, or if there are "
+      "none such that are delayed.",
+      "penstock kick -l 4540 --queue jobs --count 100\n", cmd_kick },
+    { COMMAND_PEEK, "peek", "[ID]", 0, 1, "look at jobs without taking them",
+      "Shows the job of that id, or --count jobs that are --state, ready unless it is given. One is the next to leave its "
+      "state; more come in no order.",
+      "penstock peek -l 4540 --queue jobs 17\n"
+      "penstock peek -l 4540 --queue jobs --state buried --count 10\n"
+      "penstock peek -l 4540 --queue jobs --json | jq -r .body\n",
+      cmd_peek },
+    { COMMAND_DEAD, "dead", "", 0, 0, "show dead letters and why they died",
+      "Shows what is in a dead-letter queue: in which queue each job died, after how many attempts, the reason and the last "
+      "error, and how long ago that was.",
+      "penstock dead -l 4540 --queue failed\n"
+      "penstock dead -l 4540 --queue failed --json | jq -r .text\n",
+      cmd_peek },
+    { COMMAND_REDRIVE, "redrive", "", 0, 0, "put dead letters back where they died",
+      "Takes dead letters, all or --count of them, out of a dead-letter queue and puts each back into the queue that it died "
+      "in, with no attempt charged. One whose queue is full or gone stays.",
+      "penstock redrive -l 4540 --queue failed\n"
+      "penstock redrive -l 4540 --queue failed --count 1\n",
+      cmd_redrive },
     { COMMAND_BENCH, "bench", "push|pub|req|put|work", 1, 1, "measure how fast messages pass",
       "Sends messages as push or pub, asks as req, puts jobs, or takes and acknowledges them as work, at "
       "a running daemon or anything else that speaks SP, as fast as it goes or at --rate; with --pull or --sub "

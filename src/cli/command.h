@@ -30,6 +30,18 @@ enum command_id {
     COMMAND_PURGE,
     COMMAND_SHUTDOWN,
     COMMAND_TASKS,
+    /* What works with jobs, over a worker endpoint. */
+    COMMAND_PUT,
+    COMMAND_RESERVE,
+    COMMAND_ACK,
+    COMMAND_NACK,
+    COMMAND_TOUCH,
+    COMMAND_BURY,
+    COMMAND_KICK,
+    COMMAND_PEEK,
+    COMMAND_DEAD,
+    COMMAND_REDRIVE,
+    COMMAND_WORK,
     /* What measures. */
     COMMAND_BENCH,
     /* What looks at a store. */
@@ -51,6 +63,10 @@ enum command_id {
 #define FOR_CONTROL \
     (FOR(STATUS) | FOR(QUEUES) | FOR(DRAIN) | FOR(PAUSE) | FOR(RESUME) | FOR(PURGE) | \
      FOR(SHUTDOWN) | FOR(TASKS))
+#define FOR_HELD (FOR(ACK) | FOR(NACK) | FOR(TOUCH) | FOR(BURY))
+#define FOR_QUEUED \
+    (FOR(PUT) | FOR(RESERVE) | FOR(KICK) | FOR(PEEK) | FOR(DEAD) | FOR(REDRIVE) | FOR(WORK))
+#define FOR_JOBS (FOR_HELD | FOR_QUEUED)
 #define FOR_ALL UINT64_MAX
 
 struct options;
@@ -77,6 +93,12 @@ const char *command_suggest(const char *name);
 
 int cmd_messages(const struct options *o);
 int cmd_control(const struct options *o);
+int cmd_put(const struct options *o);
+int cmd_reserve(const struct options *o);
+int cmd_held(const struct options *o);
+int cmd_kick(const struct options *o);
+int cmd_peek(const struct options *o);
+int cmd_redrive(const struct options *o);
 int cmd_bench(const struct options *o);
 int cmd_fsck(const struct options *o);
 int cmd_dump(const struct options *o);

@@ -15,14 +15,18 @@ penstock_SOURCES += \
 	%reldir%/cmd-control.c \
 	%reldir%/cmd-errors.c \
 	%reldir%/cmd-help.c %reldir%/cmd-help.h \
+	%reldir%/cmd-jobs.c \
 	%reldir%/cmd-messages.c \
+	%reldir%/cmd-put.c \
 	%reldir%/cmd-store.c \
 	%reldir%/command.c %reldir%/command.h \
 	%reldir%/control.c %reldir%/control.h \
+	%reldir%/desk.c %reldir%/desk.h \
 	%reldir%/exits.def \
 	%reldir%/format.c %reldir%/format.h \
 	%reldir%/frames.c %reldir%/frames.h \
 	%reldir%/human.c %reldir%/human.h \
+	%reldir%/jobs.c %reldir%/jobs.h \
 	%reldir%/main.c \
 	%reldir%/options.c %reldir%/options.h \
 	%reldir%/output.c %reldir%/output.h \

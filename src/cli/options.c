@@ -15,6 +15,8 @@ enum option_group {
     IN_SENDING,
     IN_RECEIVING,
     IN_DAEMON,
+    IN_JOBS,
+    IN_WORK,
     IN_BENCH,
     IN_GENERAL,
     GROUPS
@@ -22,7 +24,8 @@ enum option_group {
 
 static const char *const group_titles[GROUPS] = {
     [IN_ADDRESSES] = "Addresses", [IN_SENDING] = "Sending", [IN_RECEIVING] = "Receiving",
-    [IN_DAEMON] = "The daemon",   [IN_BENCH] = "The load",  [IN_GENERAL] = "General",
+    [IN_DAEMON] = "The daemon",   [IN_JOBS] = "Jobs",       [IN_WORK] = "The program",
+    [IN_BENCH] = "The load",      [IN_GENERAL] = "General",
 };
 
 /* How an option's argument is read, and into what. */
@@ -34,6 +37,7 @@ enum option_kind {
     AS_LIST,   /* struct option_list, with a prefix */
     AS_TIME,   /* span_t */
     AS_COUNT,  /* uint64_t, not 0 */
+    AS_NUMBER, /* uint64_t */
     AS_SIZE,   /* uint64_t, bytes */
     AS_FORMAT, /* enum format, by name or fixed */
 };
@@ -55,14 +59,16 @@ struct option_row {
 static const struct option_row rows[] = {
     { "connect", 0, "URL", FOR_MESSAGES | FOR(BENCH), IN_ADDRESSES, AS_LIST, INTO(connect), NULL,
       "connect to URL: tcp://HOST:PORT, ipc:///PATH or ws://HOST:PORT; may be given more than once" },
+    { "connect", 0, "URL", FOR_JOBS, IN_ADDRESSES, AS_LIST, INTO(connect), NULL,
+      "connect to the worker endpoint at URL: tcp://HOST:PORT or ipc:///PATH" },
     { "bind", 0, "URL", FOR_MESSAGES, IN_ADDRESSES, AS_LIST, INTO(bind), NULL,
       "listen on URL; may be given more than once, also together with --connect" },
-    { "connect-local", 'l', "PORT", FOR_MESSAGES | FOR(BENCH), IN_ADDRESSES, AS_LIST, INTO(connect),
-      "tcp://127.0.0.1:", "connect to tcp://127.0.0.1:PORT" },
+    { "connect-local", 'l', "PORT", FOR_MESSAGES | FOR_JOBS | FOR(BENCH), IN_ADDRESSES, AS_LIST,
+      INTO(connect), "tcp://127.0.0.1:", "connect to tcp://127.0.0.1:PORT" },
     { "bind-local", 'L', "PORT", FOR_MESSAGES, IN_ADDRESSES, AS_LIST, INTO(bind),
       "tcp://127.0.0.1:", "listen on tcp://127.0.0.1:PORT" },
-    { "connect-ipc", 'x', "PATH", FOR_MESSAGES | FOR(BENCH), IN_ADDRESSES, AS_LIST, INTO(connect),
-      "ipc://", "connect to ipc://PATH" },
+    { "connect-ipc", 'x', "PATH", FOR_MESSAGES | FOR_JOBS | FOR(BENCH), IN_ADDRESSES, AS_LIST,
+      INTO(connect), "ipc://", "connect to ipc://PATH" },
     { "bind-ipc", 'X', "PATH", FOR_MESSAGES, IN_ADDRESSES, AS_LIST, INTO(bind), "ipc://",
       "listen on ipc://PATH" },
     { "socket-name", 0, "NAME", FOR_MESSAGES, IN_ADDRESSES, AS_TEXT, INTO(socket_name), NULL,
@@ -70,8 +76,12 @@ static const struct option_row rows[] = {
 
     { "data", 'D', "DATA", FOR_SENDERS, IN_SENDING, AS_TEXT, INTO(data), NULL,
       "send DATA; rep and respondent answer with it" },
+    { "data", 'D', "DATA", FOR(PUT) | FOR(ACK), IN_JOBS, AS_TEXT, INTO(data), NULL,
+      "the job, or with ack its result" },
     { "file", 'F', "FILE", FOR_SENDERS, IN_SENDING, AS_TEXT, INTO(file), NULL,
       "send what FILE contains, or standard input for -" },
+    { "file", 'F', "FILE", FOR(PUT) | FOR(ACK), IN_JOBS, AS_TEXT, INTO(file), NULL,
+      "the same from FILE, or from standard input for -" },
     { "interval", 'i', "TIME", FOR_SENDERS & ~(FOR(REP) | FOR(RESPONDENT)), IN_SENDING, AS_TIME,
       INTO(interval), NULL, "send again every TIME, without end; with --lines, a line every TIME" },
     { "delay", 'd', "TIME", FOR_MESSAGES | FOR(BENCH), IN_SENDING, AS_TIME, INTO(delay), NULL,
@@ -120,8 +130,58 @@ static const struct option_row rows[] = {
     { "control", 0, "URL", FOR_CONTROL, IN_DAEMON, AS_TEXT, INTO(control), NULL,
       "where the daemon listens for commands; without, what the environment says in "
       "PENSTOCK_CONTROL, or ipc:///run/penstock/control" },
-    { "timeout", 0, "TIME", FOR_CONTROL, IN_DAEMON, AS_TIME, INTO(timeout), NULL,
-      "give up when the daemon does not answer within TIME, 5s unless given" },
+    { "timeout", 0, "TIME", FOR_CONTROL | (FOR_JOBS & ~FOR(WORK)), IN_DAEMON, AS_TIME,
+      INTO(timeout), NULL, "give up when the daemon does not answer within TIME, 5s unless given" },
+
+    { "queue", 0, "QUEUE", FOR_QUEUED, IN_JOBS, AS_LIST, INTO(queues), NULL,
+      "the queue; with reserve and work it may be given up to 16 times, and as QUEUE=WEIGHT, of 1 to 1000: how often it "
+      "comes first" },
+    { "count", 'C', "N", FOR(RESERVE) | FOR(KICK) | FOR(PEEK) | FOR(DEAD) | FOR(REDRIVE), IN_JOBS,
+      AS_COUNT, INTO(count), NULL,
+      "so many jobs; 1 unless given, 256 for dead, all for redrive; at most 256 for reserve, peek and dead" },
+    { "count", 'C', "N", FOR(WORK), IN_JOBS, AS_COUNT, INTO(count), NULL, "end after N jobs" },
+    { "lines", 0, NULL, FOR(PUT), IN_JOBS, AS_FLAG, INTO(lines), NULL,
+      "a job is a line of --file, or of standard input" },
+    { "batch", 0, "N", FOR(PUT), IN_JOBS, AS_COUNT, INTO(batch), NULL,
+      "with --lines, put up to N jobs at once, all of them or none; 256 unless given, which is the most" },
+    { "priority", 0, "N", FOR(PUT), IN_JOBS, AS_NUMBER, INTO(priority), NULL,
+      "0 to 9; 9 goes first, 4 unless given" },
+    { "delay", 'd', "TIME", FOR(PUT) | FOR(NACK) | FOR(WORK), IN_JOBS, AS_TIME, INTO(delay), NULL,
+      "nobody gets the job for TIME; without, put: at once, nack and work: what the queue's backoff says" },
+    { "ttl", 0, "TIME", FOR(PUT), IN_JOBS, AS_TIME, INTO(ttl), NULL,
+      "drop the job when nobody has begun it after TIME" },
+    { "key", 0, "KEY", FOR(PUT), IN_JOBS, AS_TEXT, INTO(key), NULL,
+      "jobs of one KEY are worked on one after the other, in their order" },
+    { "dedupe", 0, "ID", FOR(PUT), IN_JOBS, AS_TEXT, INTO(dedupe), NULL,
+      "jobs of one ID are one job, as long as the queue remembers it" },
+    { "header", 0, "NAME=TEXT", FOR(PUT), IN_JOBS, AS_LIST, INTO(header), NULL,
+      "comes with the job; may be given more than once" },
+    { "lease", 0, "TIME", FOR(RESERVE) | FOR(TOUCH) | FOR(WORK), IN_JOBS, AS_TIME, INTO(lease),
+      NULL, "how long the job is ours; without, what the queue says, and at most its max_lease" },
+    { "wait", 0, "TIME", FOR(PUT) | FOR(RESERVE), IN_JOBS, AS_TIME, INTO(wait), NULL,
+      "wait up to TIME for a job, or with put for room in a full queue; without, not at all" },
+    { "wait", 0, "TIME", FOR(WORK), IN_JOBS, AS_TIME, INTO(wait), NULL,
+      "end when no job has come for TIME; without, go on for ever" },
+    { "ticket", 0, "FILE", FOR(RESERVE), IN_JOBS, AS_TEXT, INTO(ticket), NULL,
+      "write the tickets to FILE, one in a line, and the jobs themselves to standard output, with nothing between them" },
+    { "no-charge", 0, NULL, FOR(NACK), IN_JOBS, AS_FLAG, INTO(no_charge), NULL,
+      "the attempt does not count" },
+    { "error", 0, "TEXT", FOR(NACK) | FOR(BURY), IN_JOBS, AS_TEXT, INTO(error), NULL,
+      "why, for those who look with peek or dead" },
+    { "state", 0, "STATE", FOR(PEEK), IN_JOBS, AS_TEXT, INTO(state), NULL,
+      "ready, unless given, delayed, leased or buried" },
+
+    { "exec", 0, "PROGRAM", FOR(WORK), IN_WORK, AS_TEXT, INTO(exec), NULL,
+      "the program; its arguments follow after --" },
+    { "protocol", 0, "PROTOCOL", FOR(WORK), IN_WORK, AS_TEXT, INTO(protocol), NULL,
+      "once, unless given: a process for each job; lines or frames: processes that stay, with a job and its result as a line, "
+      "or after its length in 4 bytes" },
+    { "jobs", 0, "N", FOR(WORK), IN_WORK, AS_COUNT, INTO(jobs), NULL,
+      "work on N jobs at a time, at most 256; 1 unless given" },
+    { "time-limit", 0, "TIME", FOR(WORK), IN_WORK, AS_TIME, INTO(time_limit), NULL,
+      "kill a program that takes longer for a job, which has failed then; without, it may take for ever" },
+    { "grace", 0, "TIME", FOR(WORK), IN_WORK, AS_TIME, INTO(grace), NULL,
+      "after SIGTERM or SIGINT, how long jobs in hand may take before they are given back; 30s unless given" },
 
     { "pull", 0, "URL", FOR(BENCH), IN_BENCH, AS_LIST, INTO(pull), NULL,
       "receive the results there, as pull does; may be given more than once" },
@@ -162,6 +222,8 @@ static const struct option_row rows[] = {
       "not UTF-8, \"body64\" in base 64, and one with \"summary\" at the end" },
     { "json", 0, NULL, FOR_CONTROL, IN_GENERAL, AS_FLAG, INTO(json), NULL,
       "print the daemon's own answer, JSON in one line" },
+    { "json", 0, NULL, FOR_JOBS & ~FOR(WORK), IN_GENERAL, AS_FLAG, INTO(json), NULL,
+      "print what the daemon says of each job, one JSON object in a line" },
     { "json", 0, NULL, FOR(BENCH), IN_GENERAL, AS_FLAG, INTO(json), NULL,
       "print one JSON object in a line" },
     { "csv", 0, NULL, FOR(BENCH), IN_GENERAL, AS_FLAG, INTO(csv), NULL,
@@ -174,10 +236,10 @@ static const struct option_row rows[] = {
     { "json", 0, NULL, FOR(ERRORS), IN_GENERAL, AS_FLAG, INTO(json), NULL, "print JSON" },
     { "options", 0, NULL, FOR(HELP), IN_GENERAL, AS_FLAG, INTO(list_options), NULL,
       "list all options, for programs" },
-    { "verbose", 'v', NULL, FOR_MESSAGES | FOR(BENCH), IN_GENERAL, AS_LOUDER, INTO(verbosity), NULL,
-      "say more on stderr: addresses, and a summary at the end" },
-    { "silent", 'q', NULL, FOR_MESSAGES | FOR(BENCH), IN_GENERAL, AS_QUIETER, INTO(verbosity), NULL,
-      "say less on stderr: no progress, no summary" },
+    { "verbose", 'v', NULL, FOR_MESSAGES | FOR(WORK) | FOR(BENCH), IN_GENERAL, AS_LOUDER,
+      INTO(verbosity), NULL, "say more on stderr: addresses, and a summary at the end" },
+    { "silent", 'q', NULL, FOR_MESSAGES | FOR(WORK) | FOR(BENCH), IN_GENERAL, AS_QUIETER,
+      INTO(verbosity), NULL, "say less on stderr: no progress, no summary" },
     { "help", 'h', NULL, FOR_ALL, IN_GENERAL, AS_FLAG, INTO(help), NULL, "show this help" },
     { "version", 'V', NULL, FOR_ALL, IN_GENERAL, AS_FLAG, INTO(version), NULL, "show the version" },
 };
@@ -251,6 +313,8 @@ static int apply(const struct option_row *row, const char *argument, struct opti
         return parse_time(argument, field);
     case AS_COUNT:
         return parse_count(argument, field);
+    case AS_NUMBER:
+        return number_parse(argument, field);
     case AS_SIZE:
         return size_parse(argument, field);
     case AS_FORMAT:
@@ -266,6 +330,8 @@ static const char *wanted(enum option_kind kind)
         return "a time: seconds, or with a unit such as 500ms or 2m";
     case AS_COUNT:
         return "a whole number from 1";
+    case AS_NUMBER:
+        return "a whole number";
     case AS_SIZE:
         return "a size such as 64MiB";
     case AS_FORMAT:
@@ -348,14 +414,14 @@ static int complain(const struct command *command)
     return EXIT_USAGE;
 }
 
-/* getopt's two lists of what a command accepts. The letters begin with + before a command, which
- * ends at the first word that is no option, and with : for us to say what is wrong. */
+/* getopt's two lists of what a command accepts. The letters begin with + before a command and a program, which
+ * end options at the first word that is none, and with : for us to say what is wrong. */
 static void fill_getopt(const struct command *command, struct option longs[ROWS + 1],
                         char letters[2 * ROWS + 3])
 {
     size_t n = 0;
     char *letter = letters;
-    if (command == NULL)
+    if (command == NULL || command->id == COMMAND_WORK)
         *letter++ = '+';
     *letter++ = ':';
     for (size_t i = 0; i < ROWS; i++) {
@@ -404,6 +470,12 @@ int options_parse(const struct command *command, int argc, char **argv, struct o
         .send_timeout = { -1 },
         .delay = { -1 },
         .interval = { -1 },
+        .ttl = { -1 },
+        .lease = { -1 },
+        .wait = { -1 },
+        .time_limit = { -1 },
+        .grace = span_s(30),
+        .priority = UINT64_MAX,
         .linger = span_ms(100),
         .timeout = span_s(5),
         .recv_max_bytes = 64 << 20,

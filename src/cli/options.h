@@ -31,18 +31,22 @@ struct option_list {
 /* What a command line said. The texts are argv's. */
 struct options {
     const struct command *command;
-    struct option_list bind, connect, subscribe, replay, pull, sub;
+    struct option_list bind, connect, subscribe, replay, pull, sub, queues, header;
     const char *data, *file; /* NULL: not given */
     const char *socket_name, *separator, *control, *from, *baseline, *framing, *queue;
+    const char *key, *dedupe, *error, *state, *ticket, *exec, *protocol;
     span_t recv_timeout, send_timeout, delay, interval; /* negative: not given */
-    span_t linger, timeout, duration;                   /* duration 0: not given */
-    uint64_t count;                                     /* 0: not given, as all below */
-    uint64_t clients, messages, size, batch, rate;
+    span_t ttl, lease, wait, time_limit;                /* the same */
+    span_t grace;
+    span_t linger, timeout, duration; /* duration 0: not given */
+    uint64_t count;                   /* 0: not given, as all below */
+    uint64_t clients, messages, size, batch, rate, jobs;
+    uint64_t priority; /* UINT64_MAX: not given */
     uint64_t recv_max_bytes;
     enum format format;
     bool reliable, gap_fatal;
     bool lines, json, csv;
-    bool repair;
+    bool repair, no_charge;
     bool list_options; /* help --options */
     bool help, version;
     int verbosity; /* -v less -q */

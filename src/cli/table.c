@@ -72,9 +72,11 @@ static void cell(const struct column *column, const json_t *row, char text[TABLE
         if (json_is_boolean(value))
             (void)snprintf(text, TABLE_CELL_BYTES, "%s", json_is_true(value) ? "paused" : "open");
     } else if (cell_number(column, row, &number)) {
-        char bytes[HUMAN_BYTES];
+        char human[HUMAN_BYTES];
         if (column->kind == COLUMN_BYTES && number >= 0)
-            (void)snprintf(text, TABLE_CELL_BYTES, "%s", human_bytes((uint64_t)number, bytes));
+            (void)snprintf(text, TABLE_CELL_BYTES, "%s", human_bytes((uint64_t)number, human));
+        else if (column->kind == COLUMN_MS)
+            (void)snprintf(text, TABLE_CELL_BYTES, "%s", human_seconds((double)number / 1e3, human));
         else
             (void)snprintf(text, TABLE_CELL_BYTES, "%lld", (long long)number);
     }

@@ -8,12 +8,13 @@
 #include <jansson.h>
 #include <stdio.h>
 
-enum { TABLE_COLUMNS_MAX = 12, TABLE_CELL_BYTES = 64 };
+enum { TABLE_COLUMNS_MAX = 12, TABLE_CELL_BYTES = 128 };
 
 enum column_kind {
     COLUMN_TEXT,   /* left */
     COLUMN_NUMBER, /* a count as it is */
     COLUMN_BYTES,  /* a count of bytes, three digits and a unit */
+    COLUMN_MS,     /* a count of milliseconds, as people say it */
     COLUMN_PAUSED, /* a bool: "paused" or "open" */
     COLUMN_ITEMS,  /* an array: how many it has */
     COLUMN_SUM,    /* an object: its numbers, added */

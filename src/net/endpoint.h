@@ -66,7 +66,7 @@ struct endpoint_events {
     void (*on_read_end)(struct endpoint *endpoint, void *arg);
     /* endpoint_close() has ended: the socket is closed, nothing will be called. */
     void (*on_closed)(struct endpoint *endpoint, void *arg);
-    /* SP_REP over the native transport: a connection has ended, and every frame that it had sent was taken. peer is what
+    /* SP_REP and SP_REQ over the native transport: a connection has ended, and every frame that it had sent was taken. peer is what
      * endpoint_route_peer() says of its routes. Not told of those that endpoint_close() ends. */
     void (*on_peer_gone)(struct endpoint *endpoint, uint32_t peer, void *arg);
 };

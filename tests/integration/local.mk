@@ -31,7 +31,8 @@ integration_tests = \
 	%reldir%/service \
 	%reldir%/service-calls \
 	%reldir%/stanza-worker \
-	%reldir%/store
+	%reldir%/store \
+	%reldir%/verbs
 
 # Configurations and what is said about them.
 integration_tests += \

@@ -59,6 +59,11 @@ class Pipeline(Daemon):
         while not condition(self.queue(name)):
             assert self.process.poll() is None, "penstockd has ended"
 
+    def wait_workers(self, name, condition):
+        """The same for a worker endpoint."""
+        while not condition(next(w for w in self.status()["workers"] if w["name"] == name)):
+            assert self.process.poll() is None, "penstockd has ended"
+
     def wait_peers(self, publisher, n=1):
         while True:
             peers = {p["name"]: p["peers"] for p in self.status()["publishers"]}
