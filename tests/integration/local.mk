@@ -46,6 +46,7 @@ EXTRA_DIST += %reldir%/daemon.py %reldir%/frames.py %reldir%/pipeline.py %reldir
 EXTRA_DIST += %reldir%/desk.py
 
 LONG_TESTS += %reldir%/durable %reldir%/life %reldir%/reliable
+LONG_TESTS += %reldir%/jobs
 
 dist_check_SCRIPTS += $(integration_tests)
 TESTS += $(integration_tests)
