@@ -99,11 +99,12 @@ void handler_submit(struct handler *h, struct work **works, size_t n)
     h->depth++;
     h->promised += (unsigned)n;
     loop_set_running(h->loop, h->name, 0);
+    mono_t now = pen_loop_now(h->loop);
     for (size_t i = 0; i < n; i++) {
         loop_step(h->loop, works[i]->id);
         h->promised--;
         h->in_hand++;
-        works[i]->started = pen_loop_now(h->loop);
+        works[i]->started = now;
         list_init(&works[i]->request.node);
         if (h->phase == HANDLER_OPEN)
             h->kind->submit(h, works[i]);

@@ -362,10 +362,20 @@ static bool is_right(const struct batch_attrs *attrs, const struct row *row)
     return row->type == MARK || number_of(attrs, row) <= row->max;
 }
 
+/* Results without a topic of their own say their id and nothing else: they need no walk through the table. */
+enum { ONLY_ID_BYTES = 2 + 8 };
+
+static bool is_only_id(const struct batch_attrs *attrs)
+{
+    return attrs->set == BATCH_BIT(ID);
+}
+
 /* What they take; PEN_EINVAL when one is out of its range, or they are too many for a record. */
 static int attrs_bytes(const struct batch_attrs *attrs)
 {
     size_t bytes = 0;
+    if (is_only_id(attrs))
+        return ONLY_ID_BYTES;
     if (attrs->set >> BATCH_ATTRS != 0)
         return PEN_EINVAL;
     for (uint64_t set = attrs->set; set != 0; set &= set - 1) {
@@ -390,8 +400,19 @@ static void encode_value(const struct row *row, const struct batch_attrs *attrs,
         memcpy(to, span.at, span.bytes);
 }
 
+static void encode_only_id(uint64_t id, uint8_t *to)
+{
+    to[0] = numbers[BATCH_ATTR_ID];
+    to[1] = ONLY_ID_BYTES - 2;
+    put64(to + 2, id);
+}
+
 static void encode_attrs(const struct batch_attrs *attrs, uint8_t *to)
 {
+    if (is_only_id(attrs)) {
+        encode_only_id(attrs->id, to);
+        return;
+    }
     for (uint64_t set = attrs->set; set != 0; set &= set - 1) {
         uint8_t number = numbers[__builtin_ctzll(set)];
         size_t head = (number & LONG_LENGTH) != 0 ? 3 : 2;
