@@ -346,6 +346,7 @@ void store_stats(struct store *s, struct store_stats *ret_stats)
     ret_stats->jobs = index_count(s->index);
     ret_stats->segments = s->segments_count;
     ret_stats->disk_bytes = (uint64_t)s->segments_count * s->options.segment_bytes;
+    ret_stats->collected = s->open->records + (s->committing != NULL ? s->committing->records : 0);
     ret_stats->late = s->late.count;
     lock_drop(&s->lock);
 }

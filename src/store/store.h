@@ -152,6 +152,7 @@ struct store_stats {
     uint64_t moved_jobs, moved_bytes; /* copied out of old segments */
     uint64_t recycled, removed;       /* segments */
     uint64_t frozen;                  /* times */
+    uint64_t collected;               /* records that wait for the next commit */
     uint64_t late;                    /* ends and changes that found no room in a frame yet */
     uint64_t lost; /* that found no memory for waiting either: after a restart the job is as it was before */
 };

@@ -381,7 +381,7 @@ static void flush(void)
     if (sim_crashed(t.disk) || !receipts_are_synced() || stats.news.condition != STORE_OPEN)
         return;
     MUST(stats.lost == 0);
-    if (stats.late > 0)
+    if (stats.collected + stats.late > 0)
         return; /* There was no spare. */
     for (uint64_t id = 1; id < t.next_id; id++) {
         if (t.jobs[id].ticket > t.news.synced)
