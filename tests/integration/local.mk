@@ -11,6 +11,7 @@ integration_tests = \
 	%reldir%/delivery \
 	%reldir%/demo \
 	%reldir%/durable \
+	%reldir%/durable-full \
 	%reldir%/examples \
 	%reldir%/flow \
 	%reldir%/fuzz-sockets \
