@@ -172,7 +172,8 @@ const struct command commands[] = {
       "penstock bench push --connect tcp://127.0.0.1:4510 --pull tcp://127.0.0.1:4511 --msgs 1000000\n"
       "penstock bench push -l 4510 --pull tcp://127.0.0.1:4511 --size 1KiB --baseline device\n"
       "penstock bench req -l 4512 --clients 4 --rate 10000 --duration 10s --json\n"
-      "penstock bench put -l 4520 --queue jobs --batch 64 & penstock bench work -l 4520 --queue jobs --batch 64\n",
+      "penstock bench put -l 4520 --queue jobs --batch 64 &\n"
+      "penstock bench work -l 4520 --queue jobs --batch 64\n",
       cmd_bench },
     { COMMAND_FSCK, "fsck", "DIR", 1, 1, "check what a durable queue has kept on the disk",
       "Reads all that is in the queue's folder and says how much there is, what was not finished and what is damaged. "
