@@ -83,6 +83,8 @@ struct endpoint_options {
     size_t receive_buffer, send_buffer;                   /* bytes; 0: the transport's default */
     unsigned ipc_mode; /* file mode after bind; 0: as the umask gives it */
     span_t linger;     /* at close, for peers to fetch what was sent */
+    /* The native transport: time to write what waits at close, at the end of which linger begins; 0: linger is for both. */
+    span_t flush;
     enum conf_transport transport;
     /* The native transport's; each 0: its default. */
     size_t connections_max;   /* accepted at a time; 10,000; at most 65,535 */
@@ -166,8 +168,8 @@ void endpoint_cork(struct endpoint *endpoint) ON_LOOP;
 void endpoint_uncork(struct endpoint *endpoint) ON_LOOP;
 
 /* Close: everything taken by endpoint_send() is given to the transport and the peers are given up to linger to
- * fetch it; immediate: at once. Kept frames are dropped and counted. Asynchronous, idempotent; may become
- * immediate. */
+ * fetch it, after up to flush for writing it; immediate: at once. Kept frames are dropped and counted. Asynchronous,
+ * idempotent; may become immediate. */
 void endpoint_close(struct endpoint *endpoint, bool immediate) ON_LOOP;
 
 /* After on_closed (in it as well), or while the loop does not run and is not freed; sets to NULL,

@@ -14,7 +14,7 @@
  *              is dropped and counted.
  *
  * Closing: nobody new is let in; each peer that was sent something is written what waits, is told the
- * end (SHUT_WR), and has until `linger` to end its side. For a libnanomsg peer on ipc forgets what it
+ * end (SHUT_WR), and has until `linger` to end its side; with `flush` that begins when all is written. For a libnanomsg peer on ipc forgets what it
  * has not read when its descriptor reports a hang-up, which comes only when both sides have ended.
  *
  * Thread: the endpoint's loop; only the counters are read from elsewhere.
@@ -435,6 +435,33 @@ static void hand_down(struct sp_endpoint *s)
     }
 }
 
+static void on_linger_over(struct pen_loop *loop, void *arg, int status)
+{
+    struct sp_endpoint *s = arg;
+    if (status < 0) /* The loop is being closed: its owner frees the endpoint. */
+        return;
+    loop_assert_here(loop);
+    if (s->talks_count > 0)
+        log_notice(s->base.name, "%zu peers have not ended their side in time", s->talks_count);
+    end_all(s);
+    endpoint_source_closed(&s->base);
+}
+
+static int end_after(struct sp_endpoint *s, span_t time)
+{
+    return pen_loop_call_later(s->base.loop, &s->linger_timer, time, on_linger_over, s);
+}
+
+/* What waited is written: from now on only the peers' ends are waited for. */
+static void linger_when_written(struct sp_endpoint *s)
+{
+    if (!s->flushes || !s->stopped || s->shut_count < s->peers_count)
+        return;
+    s->flushes = false;
+    if (end_after(s, s->linger) < 0)
+        end_all(s);
+}
+
 static void go_on(struct sp_endpoint *s)
 {
     if (s->orphans.count > 0)
@@ -446,6 +473,7 @@ static void go_on(struct sp_endpoint *s)
         hand_down(s);
         drop_orphans(s);
     }
+    linger_when_written(s);
     if (!is_over(s))
         return;
     end_all(s);
@@ -476,22 +504,16 @@ void sp_peer_came(struct sp_endpoint *s)
     sp_tell_room(s);
 }
 
+void sp_peer_wrote(struct sp_endpoint *s)
+{
+    if (s->flushes)
+        step_soon(s);
+}
+
 void sp_peer_went(struct sp_endpoint *s)
 {
     if (!s->ended && (s->closing || s->orphans.count > 0 || s->wants_room))
         step_soon(s);
-}
-
-static void on_linger_over(struct pen_loop *loop, void *arg, int status)
-{
-    struct sp_endpoint *s = arg;
-    if (status < 0) /* The loop is being closed: its owner frees the endpoint. */
-        return;
-    loop_assert_here(loop);
-    if (s->talks_count > 0)
-        log_notice(s->base.name, "%zu peers have not ended their side in time", s->talks_count);
-    end_all(s);
-    endpoint_source_closed(&s->base);
 }
 
 static bool sp_close(struct endpoint *ep, bool immediate)
@@ -502,9 +524,9 @@ static bool sp_close(struct endpoint *ep, bool immediate)
         return true;
     }
     s->closing = true;
+    s->flushes = s->flush.ns > 0;
     leave_all(s);
-    if (!is_over(s) &&
-        pen_loop_call_later(ep->loop, &s->linger_timer, s->linger, on_linger_over, s) == 0)
+    if (!is_over(s) && end_after(s, s->flushes ? s->flush : s->linger) == 0)
         return false;
     end_all(s);
     return true;
@@ -625,6 +647,7 @@ static void set_options(struct sp_endpoint *s, const struct endpoint_options *o)
     s->slow = o->slow;
     s->handshake = o->handshake.ns > 0 ? o->handshake : span_s(HANDSHAKE_DEFAULT_S);
     s->linger = o->linger;
+    s->flush = o->flush;
     s->idle = o->idle;
     s->random = (uint64_t)pen_loop_now(o->loop).ns ^ (uint64_t)(uintptr_t)s;
 }

@@ -143,7 +143,7 @@ struct sp_endpoint {
     size_t connections_max;
     size_t receive_buffer, send_buffer;
     enum conf_slow_subscriber slow;
-    span_t handshake, linger, idle;
+    span_t handshake, linger, flush, idle;
     struct sp_ids uids, gids; /* who may come over ipc; both empty: anybody */
     char **topics;            /* SP_SUB; ends with NULL; NULL: everything */
     struct sp_endpoint *helpers[LIMIT_THREADS_PER_PRODUCER]; /* who takes connections too */
@@ -158,6 +158,7 @@ struct sp_endpoint {
     struct list peers, talks, ready, roomy, dirty;
     struct list gone; /* peers that have ended, whose end the front wants to know */
     size_t peers_count, accepted_count, talks_count;
+    size_t shut_count; /* of peers_count: they have everything, and only their end is missing */
     struct sp_slot *slots;
     uint32_t slots_cap, slots_next; /* next: where the search for a free one begins */
     uint64_t random;
@@ -178,6 +179,7 @@ struct sp_endpoint {
     bool closing; /* close was begun */
     bool stopped; /* nobody new is let in */
     bool ended;   /* all is closed */
+    bool flushes; /* the linger timer is for what waits to be written */
     struct pen_timer linger_timer, step_timer;
     struct log_limit complaints, slow_complaints;
 
@@ -284,6 +286,8 @@ size_t sp_slow_peers(const struct endpoint *endpoint, struct endpoint_slow_peer 
 void sp_peer_came(struct sp_endpoint *s);
 /* Messages of a peer that is gone have become orphans, or the peer was the last one, or the one waited for. */
 void sp_peer_went(struct sp_endpoint *s);
+/* A peer that is left has been written everything. */
+void sp_peer_wrote(struct sp_endpoint *s);
 /* Tell the front of room, when it has asked. */
 void sp_tell_room(struct sp_endpoint *s);
 

@@ -226,6 +226,7 @@ void sp_peer_drop(struct sp_peer *p)
     list_remove(&p->in_all);
     stop_talking(p);
     s->peers_count--;
+    s->shut_count -= p->shut;
     s->accepted_count -= p->dialer == NULL;
     s->slots[p->id & (SLOTS_MAX - 1)].peer = NULL;
     if (s->splitting == p)
@@ -720,6 +721,8 @@ static void after_flush(struct sp_peer *p)
         p->shut = true;
         list_remove(&p->in_roomy);
         (void)shutdown(p->io.fd, SHUT_WR);
+        s->shut_count++;
+        sp_peer_wrote(s);
     } else if (!p->shut && (empty || (!p->blocked && !is_full(p))) && list_empty(&p->in_roomy)) {
         list_push_back(&s->roomy, &p->in_roomy);
     }

@@ -812,6 +812,65 @@ START_TEST(close_waits_for_a_peer_to_take_what_is_left)
 }
 END_TEST
 
+/* Read to the end of what a peer is sent, while the loop runs; how many bytes. The peer does not end its side. */
+static size_t hear_all(int fd)
+{
+    char scratch[65536];
+    size_t bytes = 0;
+    ssize_t n;
+    while ((n = recv(fd, scratch, sizeof scratch, MSG_DONTWAIT)) != 0) {
+        ck_assert(n > 0 || errno == EAGAIN);
+        if (n > 0)
+            bytes += (size_t)n;
+        else
+            turn();
+    }
+    return bytes;
+}
+
+/* With no time for the peers' ends: as long as one of them has not been written everything, that has not begun. */
+START_TEST(linger_begins_when_everything_is_written)
+{
+    enum { BYTES = 1000 };
+    make_address(_i == 1);
+    struct endpoint_options options = options_for(SP_PUSH);
+    options.flush = span_s(3600);
+    options.linger = span_s(0);
+    fixture_open(&options);
+    int reads = greeted(SP_PROTOCOL_PULL), waits = greeted(SP_PROTOCOL_PULL), sent = 0;
+    while (send_slice(numbered(sent, BYTES), NULL))
+        sent++;
+    endpoint_close(fixture.endpoint, false);
+    size_t heard = hear_all(reads);
+    fixture_run_turns(20);
+    ck_assert_int_eq(fixture.closes, 0);
+    heard += hear_all(waits);
+    fixture.want_closes = 1;
+    fixture_run();
+    ck_assert_uint_eq(heard, (size_t)sent * (sp_head_bytes(carrier()) + BYTES));
+    ck_assert_uint_eq(fixture_stats().dropped_error, 0);
+    close(reads);
+    close(waits);
+}
+END_TEST
+
+/* A peer that does not read what is written to it has no part in the time for its end. */
+START_TEST(flush_ends)
+{
+    make_address(_i == 1);
+    struct endpoint_options options = options_for(SP_PUSH);
+    options.flush = span_ms(1);
+    options.linger = span_s(3600);
+    fixture_open(&options);
+    int fd = greeted(SP_PROTOCOL_PULL), sent = 0;
+    while (send_slice(numbered(sent, 1000), NULL))
+        sent++;
+    fixture_close(false);
+    ck_assert_uint_gt(fixture_stats().dropped_error, 0);
+    close(fd);
+}
+END_TEST
+
 static TCase *case_new(Suite *suite, const char *name)
 {
     TCase *tcase = tcase_create(name);
@@ -862,6 +921,8 @@ static void add_delivery(Suite *suite)
     tcase_add_loop_test(t, native_refuses_other_transports, 0, 2);
     tcase_add_loop_test(t, close_may_become_immediate, 0, 2);
     tcase_add_loop_test(t, close_waits_for_a_peer_to_take_what_is_left, 0, 2);
+    tcase_add_loop_test(t, linger_begins_when_everything_is_written, 0, 2);
+    tcase_add_loop_test(t, flush_ends, 0, 2);
 }
 
 int main(void)
