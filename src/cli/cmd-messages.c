@@ -12,6 +12,7 @@
 
 #include "cli/stream.h"
 #include "cli/subscribe.h"
+#include "obs/log.h"
 
 /* When the next message may be sent, after one was sent at `start`. */
 static bool keep_interval(struct stream *s, mono_t start)
@@ -227,10 +228,19 @@ static void run(struct stream *s)
     stream_linger(s);
 }
 
+/* Of the native transport: messages that nobody took, strangers. */
+static enum log_level log_level_of(const struct options *o)
+{
+    if (o->verbosity < 0)
+        return LOG_LEVEL_ERROR;
+    return o->verbosity > 0 ? LOG_LEVEL_NOTICE : LOG_LEVEL_WARNING;
+}
+
 int cmd_messages(const struct options *o)
 {
     if (o->reliable)
         return subscribe_reliably(o);
+    log_init(log_level_of(o), LOG_FORMAT_PLAIN);
     struct stream s;
     int code = stream_open(&s, o);
     if (code != EXIT_OK)

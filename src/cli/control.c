@@ -94,7 +94,7 @@ static int exchange(struct client *c, const char *text, mono_t deadline, json_t 
 static int ask(const char *url, const char *text, mono_t deadline, json_t **ret_answer)
 {
     struct client c;
-    int r = client_open(SOCKET_REQ, &c);
+    int r = client_open(SOCKET_REQ, CLIENT_NANOMSG, &c);
     if (r < 0) {
         say("cannot open a socket: %s", client_strerror(r));
         return EXIT_INTERNAL;

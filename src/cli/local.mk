@@ -11,6 +11,7 @@ penstock_SOURCES += \
 	%reldir%/bench-work.c \
 	%reldir%/cli.h \
 	%reldir%/client.c %reldir%/client.h \
+	%reldir%/client-native.c %reldir%/client-native.h \
 	%reldir%/cmd-bench.c \
 	%reldir%/cmd-control.c \
 	%reldir%/cmd-errors.c \

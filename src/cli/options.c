@@ -71,8 +71,11 @@ static const struct option_row rows[] = {
       INTO(connect), "ipc://", "connect to ipc://PATH" },
     { "bind-ipc", 'X', "PATH", FOR_MESSAGES, IN_ADDRESSES, AS_LIST, INTO(bind), "ipc://",
       "listen on ipc://PATH" },
+    { "transport", 0, "TRANSPORT", FOR_MESSAGES, IN_ADDRESSES, AS_TEXT, INTO(transport), NULL,
+      "native: penstock's own, for tcp and ipc; nanomsg: libnanomsg; auto, unless given: native where all addresses are "
+      "of tcp or ipc" },
     { "socket-name", 0, "NAME", FOR_MESSAGES, IN_ADDRESSES, AS_TEXT, INTO(socket_name), NULL,
-      "name the socket in libnanomsg's statistics" },
+      "name the socket in libnanomsg's statistics; native has none" },
 
     { "data", 'D', "DATA", FOR_SENDERS, IN_SENDING, AS_TEXT, INTO(data), NULL,
       "send DATA; rep and respondent answer with it" },
@@ -88,10 +91,11 @@ static const struct option_row rows[] = {
       "wait TIME before the first message, so that peers can connect; 200ms unless given when "
       "pub, bus, surveyor or bench send, otherwise none" },
     { "send-timeout", 0, "TIME", FOR_SENDERS, IN_SENDING, AS_TIME, INTO(send_timeout), NULL,
-      "give up when a message finds no room for TIME; without, wait" },
+      "give up when a message finds no room for TIME, or at the end native has not written what it took; without, wait, "
+      "there for pub, bus and surveyor 10s" },
     { "linger", 0, "TIME", FOR_SENDERS, IN_SENDING, AS_TIME, INTO(linger), NULL,
-      "after the last message leave peers TIME to read it, 100ms unless given; not waited for "
-      "where it is known to be needless" },
+      "after the last message was written leave peers at most TIME to read it; without, 500ms with native, which sees them "
+      "end, and with nanomsg 100ms where that may be needed" },
 
     { "subscribe", 0, "PREFIX", FOR(SUB), IN_RECEIVING, AS_LIST, INTO(subscribe), NULL,
       "receive messages that begin with PREFIX; may be given more than once; without, all" },
@@ -476,7 +480,7 @@ int options_parse(const struct command *command, int argc, char **argv, struct o
         .time_limit = { -1 },
         .grace = span_s(30),
         .priority = UINT64_MAX,
-        .linger = span_ms(100),
+        .linger = { -1 },
         .timeout = span_s(5),
         .recv_max_bytes = 64 << 20,
     };

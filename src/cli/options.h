@@ -34,7 +34,7 @@ struct options {
     struct option_list bind, connect, subscribe, replay, pull, sub, queues, header;
     const char *data, *file; /* NULL: not given */
     const char *socket_name, *separator, *control, *from, *baseline, *framing, *queue;
-    const char *key, *dedupe, *error, *state, *ticket, *exec, *protocol;
+    const char *key, *dedupe, *transport, *error, *state, *ticket, *exec, *protocol;
     span_t recv_timeout, send_timeout, delay, interval; /* negative: not given */
     span_t ttl, lease, wait, time_limit;                /* the same */
     span_t grace;

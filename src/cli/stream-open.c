@@ -35,6 +35,9 @@ static int check_options(const struct options *o)
         return usage(o, "--data and --file do not go together");
     if (o->framing != NULL && !is_batch(o) && !str_equal(o->framing, "raw"))
         return usage(o, "--framing is raw or batch");
+    if (o->transport != NULL && !str_equal(o->transport, "auto") &&
+        !str_equal(o->transport, "native") && !str_equal(o->transport, "nanomsg"))
+        return usage(o, "--transport is auto, native or nanomsg");
     if (o->batch > 0 && (!is_batch(o) || o->batch > FRAMES_BATCH_MAX))
         return usage(o, "--batch goes with --framing batch, and up to 4096");
     if (is_batch(o) && o->separator != NULL)
@@ -85,8 +88,9 @@ static int set_up_socket(struct stream *s)
 {
     const struct options *o = s->o;
     int r = 0;
-    if (s->client.recv_fd >= 0)
+    if (client_receives(&s->client))
         r = client_limit(&s->client, o->recv_max_bytes);
+    client_linger(&s->client, o->send_timeout, o->linger);
     if (r == 0 && o->socket_name != NULL)
         r = client_name(&s->client, o->socket_name);
     if (r == 0 && s->client.pattern == SOCKET_SURVEYOR && o->recv_timeout.ns >= 0)
@@ -123,6 +127,34 @@ static int add_addresses(struct stream *s, const struct option_list *list, bool 
     return EXIT_OK;
 }
 
+static bool is_native_address(const char *url)
+{
+    return str_starts(url, "tcp://") || str_starts(url, "ipc://");
+}
+
+static enum client_transport transport_of(const struct options *o)
+{
+    const struct option_list *lists[] = { &o->bind, &o->connect };
+    char url[OPTIONS_URL_BYTES];
+    if (o->transport != NULL && !str_equal(o->transport, "auto"))
+        return str_equal(o->transport, "native") ? CLIENT_NATIVE : CLIENT_NANOMSG;
+    for (size_t l = 0; l < 2; l++)
+        for (size_t i = 0; i < lists[l]->n; i++)
+            if (!is_native_address(option_list_text(lists[l], i, url)))
+                return CLIENT_NANOMSG;
+    return CLIENT_NATIVE;
+}
+
+static int start(struct stream *s)
+{
+    char text[LIMIT_ERROR_TEXT_BYTES], safe[LIMIT_ERROR_TEXT_BYTES];
+    int r = client_start(&s->client, text, sizeof text);
+    if (r == 0)
+        return EXIT_OK;
+    say("%s", printable(text, safe, sizeof safe));
+    return r == PEN_EADDRESS ? EXIT_USAGE : EXIT_UNREACHABLE;
+}
+
 void stream_begin(struct stream *s, const struct options *o)
 {
     *s = (struct stream){ .o = o,
@@ -143,7 +175,8 @@ int stream_open(struct stream *s, const struct options *o)
     if (code != EXIT_OK)
         return code;
     code = open_source(s);
-    int r = code == EXIT_OK ? client_open((enum pattern)o->command->id, &s->client) : 0;
+    int r = code == EXIT_OK ? client_open((enum pattern)o->command->id, transport_of(o), &s->client)
+                            : 0;
     if (code != EXIT_OK || r < 0) {
         source_fini(&s->source);
         if (r < 0)
@@ -156,7 +189,9 @@ int stream_open(struct stream *s, const struct options *o)
         code = add_addresses(s, &o->bind, true);
     if (code == EXIT_OK)
         code = add_addresses(s, &o->connect, false);
-    bool prints = s->client.recv_fd >= 0 && output_prints(&s->output);
+    if (code == EXIT_OK)
+        code = start(s);
+    bool prints = client_receives(&s->client) && output_prints(&s->output);
     progress_init(&s->progress, o->verbosity >= 0 && !(prints && isatty(STDOUT_FILENO)));
     if (code != EXIT_OK) {
         client_close(&s->client);

@@ -20,6 +20,7 @@
 
 enum {
     PROGRESS_EVERY_TURNS = 256,
+    LINGER_MS = 100,
     LINGER_LOOK_S = 1, /* how often the wait for the system to take the last message looks for peers */
 };
 
@@ -64,34 +65,29 @@ bool stream_output_failed(struct stream *s, int error)
     return stream_fail(s, error == PEN_ENOMEM ? EXIT_INTERNAL : EXIT_OUTPUT, "cannot write", error);
 }
 
-static struct timespec time_left(mono_t deadline)
-{
-    int64_t ns = mono_since(deadline, pen_now()).ns;
-    if (ns < 0)
-        ns = 0;
-    return (struct timespec){ .tv_sec = ns / NS_PER_S, .tv_nsec = ns % NS_PER_S };
-}
-
 /* One poll. The bits of `wants` that are ready; what ends the stream has ended it. */
 static unsigned poll_once(struct stream *s, unsigned wants, mono_t deadline)
 {
-    enum { ON_SIGNAL, ON_STDOUT, ON_RECV, ON_SEND, ON_INPUT, FDS };
+    enum { ON_SIGNAL, ON_STDOUT, ON_INPUT, FDS };
     struct pollfd fds[FDS] = {
         [ON_SIGNAL] = { .fd = signals_fd(), .events = POLLIN },
         [ON_STDOUT] = { .fd = output_prints(&s->output) ? s->output.fd : -1 },
-        [ON_RECV] = { .fd = wants & WAIT_RECV ? s->client.recv_fd : -1, .events = POLLIN },
-        [ON_SEND] = { .fd = wants & WAIT_SEND ? s->client.send_fd : -1, .events = POLLIN },
         [ON_INPUT] = { .fd = wants & WAIT_INPUT ? s->source.fd : -1, .events = POLLIN },
     };
     mono_t due = progress_due(&s->progress);
-    struct timespec left = time_left(mono_before(due, deadline) ? due : deadline);
-    if (ppoll(fds, FDS, &left, NULL) < 0 && errno != EINTR)
-        (void)stream_fail(s, EXIT_INTERNAL, "cannot poll", -errno);
+    struct client_poll poll = { .recv = (wants & WAIT_RECV) != 0,
+                                .send = (wants & WAIT_SEND) != 0,
+                                .fds = fds,
+                                .n = FDS,
+                                .until = mono_before(due, deadline) ? due : deadline };
+    int r = client_poll(&s->client, &poll);
+    if (r < 0)
+        (void)stream_fail(s, EXIT_INTERNAL, "cannot poll", r);
     if (signals_got() != 0)
         (void)stream_end(s, END_SIGNAL);
     if ((fds[ON_STDOUT].revents & POLLERR) != 0)
         (void)stream_end(s, END_CLOSED);
-    return (fds[ON_RECV].revents != 0 ? WAIT_RECV : 0) | (fds[ON_SEND].revents != 0 ? WAIT_SEND : 0) |
+    return (poll.recv ? WAIT_RECV : 0) | (poll.send ? WAIT_SEND : 0) |
            (fds[ON_INPUT].revents != 0 ? WAIT_INPUT : 0);
 }
 
@@ -326,11 +322,18 @@ void stream_linger(struct stream *s)
     if (s->tally.sent == 0 || (end != END_DONE && end != END_COUNT && end != END_TIMEOUT))
         return;
     s->end = END_NOT_YET;
+    if (client_finish(&s->client)) {
+        unsigned ready;
+        (void)stream_wait(s, WAIT_SEND, PEN_NEVER, &ready);
+        s->end = end;
+        return;
+    }
     bool has_room_event = s->client.pattern == SOCKET_PUSH || s->client.pattern == SOCKET_PAIR;
     if (!has_room_event || wait_until_taken(s)) {
         unsigned peers = client_peers(&s->client);
         if (peers > 0 && !delivery_is_certain(s, peers))
-            (void)stream_pause(s, stream_deadline(s->o->linger));
+            (void)stream_pause(s, stream_deadline(s->o->linger.ns >= 0 ? s->o->linger
+                                                                       : span_ms(LINGER_MS)));
     }
     s->end = end;
 }
