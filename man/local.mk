@@ -19,6 +19,7 @@ dist_man_MANS += \
 	%reldir%/penstock.1 \
 	%reldir%/penstock-bench.1 \
 	%reldir%/penstock-jobs.1 \
+	%reldir%/penstock-work.1 \
 	%reldir%/penstock.yaml.5 \
 	%reldir%/penstock-protocol.7 \
 	%reldir%/penstockd.8

@@ -164,6 +164,16 @@ const struct command commands[] = {
       "penstock redrive -l 4540 --queue failed\n"
       "penstock redrive -l 4540 --queue failed --count 1\n",
       cmd_redrive },
+    { COMMAND_WORK, "work", "[--] [PROGRAM] [ARGUMENT]...", 0, JOBS_ARGUMENTS_MAX,
+      "work on jobs with a program",
+      "Takes jobs from queues and runs the program for each, --jobs at a time, with the job on its standard input. Status 0 "
+      "acks the job, with what the program has written as the result; 100 buries it; anything else gives it back to be tried "
+      "again. Leases are kept alive while it runs. SIGTERM lets what is in hand finish, for --grace at most; a second one "
+      "gives it back at once. With --protocol the program is started --jobs times and kept, and gets one job after the other.",
+      "penstock work -l 4540 --queue jobs -- ./resize --width 640\n"
+      "penstock work -l 4540 --queue urgent=3 --queue jobs --jobs 4 --exec ./resize\n"
+      "penstock work -l 4540 --queue jobs --protocol lines -- python3 -u answer.py\n",
+      cmd_work },
     { COMMAND_BENCH, "bench", "push|pub|req|put|work", 1, 1, "measure how fast messages pass",
       "Sends messages as push or pub, asks as req, puts jobs, or takes and acknowledges them as work, at "
       "a running daemon or anything else that speaks SP, as fast as it goes or at --rate; with --pull or --sub "

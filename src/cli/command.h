@@ -99,6 +99,7 @@ int cmd_held(const struct options *o);
 int cmd_kick(const struct options *o);
 int cmd_peek(const struct options *o);
 int cmd_redrive(const struct options *o);
+int cmd_work(const struct options *o);
 int cmd_bench(const struct options *o);
 int cmd_fsck(const struct options *o);
 int cmd_dump(const struct options *o);

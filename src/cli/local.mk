@@ -20,6 +20,7 @@ penstock_SOURCES += \
 	%reldir%/cmd-messages.c \
 	%reldir%/cmd-put.c \
 	%reldir%/cmd-store.c \
+	%reldir%/cmd-work.c \
 	%reldir%/command.c %reldir%/command.h \
 	%reldir%/control.c %reldir%/control.h \
 	%reldir%/desk.c %reldir%/desk.h \
@@ -33,9 +34,11 @@ penstock_SOURCES += \
 	%reldir%/output.c %reldir%/output.h \
 	%reldir%/probe.c %reldir%/probe.h \
 	%reldir%/progress.c %reldir%/progress.h \
+	%reldir%/run.c %reldir%/run.h \
 	%reldir%/say.c \
 	%reldir%/signals.c %reldir%/signals.h \
 	%reldir%/source.c %reldir%/source.h \
 	%reldir%/stream.c %reldir%/stream-open.c %reldir%/stream.h \
 	%reldir%/subscribe.c %reldir%/subscribe.h \
-	%reldir%/table.c %reldir%/table.h
+	%reldir%/table.c %reldir%/table.h \
+	%reldir%/work.c %reldir%/work-run.c %reldir%/work.h

@@ -42,7 +42,9 @@ static int tally_text(const struct tally *t, bool sizes, char *to, size_t size)
     const struct {
         uint64_t n, bytes;
         const char *word;
-    } ways[] = { { t->sent, t->sent_bytes, "sent" }, { t->received, t->received_bytes, "received" } };
+    } ways[] = { { t->sent, t->sent_bytes, t->sent_word != NULL ? t->sent_word : "sent" },
+                 { t->received, t->received_bytes,
+                   t->received_word != NULL ? t->received_word : "received" } };
     bool both = (t->sent > 0) == (t->received > 0);
     int n = 0;
     for (size_t i = 0; i < 2; i++) {
@@ -93,7 +95,7 @@ char *progress_summary(const struct progress *p, const struct tally *t,
 {
     span_t took = mono_since(pen_now(), p->start);
     char time[HUMAN_BYTES], rate[HUMAN_BYTES];
-    int n = tally_text(t, true, text, PROGRESS_TEXT_BYTES);
+    int n = tally_text(t, t->sent_word == NULL, text, PROGRESS_TEXT_BYTES);
     (void)snprintf(text + n, PROGRESS_TEXT_BYTES - (size_t)n, " in %s, %s/s",
                    human_seconds((double)took.ns / NS_PER_S, time),
                    human_number(per_second(t->sent + t->received, took), rate));

@@ -14,6 +14,8 @@
 struct tally {
     uint64_t sent, received; /* messages */
     uint64_t sent_bytes, received_bytes;
+    const char *sent_word,
+        *received_word; /* what they are called; NULL: "sent", "received", with their bytes */
 };
 
 struct progress {

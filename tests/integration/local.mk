@@ -33,7 +33,8 @@ integration_tests = \
 	%reldir%/service-calls \
 	%reldir%/stanza-worker \
 	%reldir%/store \
-	%reldir%/verbs
+	%reldir%/verbs \
+	%reldir%/work
 
 # Configurations and what is said about them.
 integration_tests += \
