@@ -75,7 +75,7 @@ static void tell_end(struct bench_client *c)
 }
 
 /* What it has sent is on its way: not before the endpoint is closed, unless it has been answered. */
-static void end(struct bench_client *c)
+static void end(struct bench_client *c) ON_LOOP
 {
     if (c->ends)
         return;
@@ -91,7 +91,9 @@ static void end(struct bench_client *c)
 static void on_closed(struct endpoint *endpoint, void *arg)
 {
     (void)endpoint;
-    tell_end(arg);
+    struct bench_client *c = arg;
+    loop_assert_here(c->loop);
+    tell_end(c);
 }
 
 static bool waits(const struct bench_client *c)
@@ -190,7 +192,7 @@ static void account(struct bench_client *c, struct flight *f, size_t taken)
 }
 
 /* True when all of it was taken. */
-static bool send_some(struct bench_client *c, size_t n)
+static bool send_some(struct bench_client *c, size_t n) ON_LOOP
 {
     struct flight f;
     int r = c->plan->batch > 0 ? make_batch(c, n, &f) : make_raw(c, n, &f);
@@ -224,7 +226,7 @@ static size_t allowed(const struct bench_client *c)
 
 static void on_due(struct pen_loop *loop, void *arg, int status);
 
-static void go_on(struct bench_client *c)
+static void go_on(struct bench_client *c) ON_LOOP
 {
     if (c->plan->kind == BENCH_WORK) {
         bench_work_go_on(c);
@@ -250,16 +252,18 @@ static void go_on(struct bench_client *c)
 
 static void on_due(struct pen_loop *loop, void *arg, int status)
 {
-    (void)loop;
-    if (status == 0)
-        go_on(arg);
+    if (status != 0)
+        return;
+    loop_assert_here(loop);
+    go_on(arg);
 }
 
 static void on_over(struct pen_loop *loop, void *arg, int status)
 {
-    (void)loop;
-    if (status == 0)
-        bench_client_stop(arg);
+    if (status != 0)
+        return;
+    loop_assert_here(loop);
+    bench_client_stop(arg);
 }
 
 static void on_begin(struct pen_loop *loop, void *arg, int status)
@@ -267,6 +271,7 @@ static void on_begin(struct pen_loop *loop, void *arg, int status)
     struct bench_client *c = arg;
     if (status < 0)
         return;
+    loop_assert_here(loop);
     endpoint_resume(c->endpoint);
     if (c->plan->duration.ns > 0 &&
         pen_loop_call_later(loop, &c->end_timer, c->plan->duration, on_over, c) < 0)
@@ -279,7 +284,9 @@ static void on_begin(struct pen_loop *loop, void *arg, int status)
 static void on_room(struct endpoint *endpoint, void *arg)
 {
     (void)endpoint;
-    go_on(arg);
+    struct bench_client *c = arg;
+    loop_assert_here(c->loop);
+    go_on(c);
 }
 
 /* ---- answers ---- */
@@ -324,6 +331,7 @@ static size_t on_answers(struct endpoint *endpoint, struct frame *frames, size_t
 {
     (void)endpoint;
     struct bench_client *c = arg;
+    loop_assert_here(c->loop);
     for (size_t i = 0; i < n; i++) {
         take_answer(c, &frames[i]);
         slice_release(&frames[i].body);

@@ -12,6 +12,7 @@
 #include "base/check.h"
 #include "cli/bench.h"
 #include "cli/cli.h"
+#include "loop/io.h"
 #include "net/endpoint.h"
 
 enum { ADDRESS_BYTES = 64 };
@@ -44,6 +45,7 @@ static size_t on_frames(struct endpoint *endpoint, struct frame *frames, size_t 
     (void)endpoint;
     struct device *d = arg;
     struct parcel_frame parcels[LIMIT_BATCH_ITEMS];
+    loop_assert_here(d->loop);
     for (size_t i = 0; i < n; i++)
         parcels[i] = (struct parcel_frame){ .body = frames[i].body };
     return endpoint_send(d->out, parcels, n);
@@ -52,14 +54,18 @@ static size_t on_frames(struct endpoint *endpoint, struct frame *frames, size_t 
 static void on_room(struct endpoint *endpoint, void *arg)
 {
     (void)endpoint;
-    endpoint_resume(((struct device *)arg)->in);
+    struct device *d = arg;
+    loop_assert_here(d->loop);
+    endpoint_resume(d->in);
 }
 
 static void on_begin(struct pen_loop *loop, void *arg, int status)
 {
-    (void)loop;
-    if (status == 0)
-        endpoint_resume(((struct device *)arg)->in);
+    struct device *d = arg;
+    if (status != 0)
+        return;
+    loop_assert_here(loop);
+    endpoint_resume(d->in);
 }
 
 static int device_endpoint(struct device *d, enum sp_pattern pattern, char *address,

@@ -44,6 +44,7 @@ static size_t on_frames(struct endpoint *endpoint, struct frame *frames, size_t 
 {
     (void)endpoint;
     struct bench_receiver *r = arg;
+    loop_assert_here(r->loop);
     r->last = pen_now();
     for (size_t i = 0; i < n; i++) {
         take_frame(r, &frames[i].body);
@@ -55,17 +56,19 @@ static size_t on_frames(struct endpoint *endpoint, struct frame *frames, size_t 
 
 static void on_begin(struct pen_loop *loop, void *arg, int status)
 {
-    (void)loop;
     struct bench_receiver *r = arg;
-    if (status == 0)
-        endpoint_resume(r->endpoint);
+    if (status != 0)
+        return;
+    loop_assert_here(loop);
+    endpoint_resume(r->endpoint);
 }
 
 static void on_expect(struct pen_loop *loop, void *arg, int status)
 {
-    (void)loop;
-    if (status == 0)
-        tell_if_all(arg);
+    if (status != 0)
+        return;
+    loop_assert_here(loop);
+    tell_if_all(arg);
 }
 
 int bench_receiver_init(struct bench_receiver *r, const struct bench_desk *desk,

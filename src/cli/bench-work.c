@@ -81,7 +81,7 @@ static int add_acks(struct bench_client *c, struct parcels *p, struct batch_read
 }
 
 /* True when all of it was taken. */
-static bool send_all(struct bench_client *c, struct parcels *p)
+static bool send_all(struct bench_client *c, struct parcels *p) ON_LOOP
 {
     size_t taken = endpoint_send(c->endpoint, p->at, p->n);
     c->requests += taken;
@@ -103,7 +103,7 @@ void bench_work_go_on(struct bench_client *c)
     c->reserved = pen_now();
 }
 
-static void take_jobs(struct bench_client *c, struct batch_reader *jobs)
+static void take_jobs(struct bench_client *c, struct batch_reader *jobs) ON_LOOP
 {
     struct parcels p = { 0 };
     size_t n = jobs->left;
@@ -123,7 +123,7 @@ static void take_jobs(struct bench_client *c, struct batch_reader *jobs)
         bench_client_stop(c);
 }
 
-static void take_receipts(struct bench_client *c, struct batch_reader *receipts)
+static void take_receipts(struct bench_client *c, struct batch_reader *receipts) ON_LOOP
 {
     size_t n = receipts->left < c->in_hand ? receipts->left : c->in_hand;
     while (batch_reader_next(receipts))
@@ -136,7 +136,7 @@ static void take_receipts(struct bench_client *c, struct batch_reader *receipts)
         bench_client_stop(c);
 }
 
-static void take_answer(struct bench_client *c, const struct slice *body)
+static void take_answer(struct bench_client *c, const struct slice *body) ON_LOOP
 {
     struct batch_reader reader;
     bool whole = batch_reader_init(&reader, body->at, body->bytes) == 0;
@@ -157,10 +157,12 @@ static void take_answer(struct bench_client *c, const struct slice *body)
 size_t bench_work_on_frames(struct endpoint *endpoint, struct frame *frames, size_t n, void *client)
 {
     (void)endpoint;
+    struct bench_client *c = client;
+    loop_assert_here(c->loop);
     for (size_t i = 0; i < n; i++) {
-        take_answer(client, &frames[i].body);
+        take_answer(c, &frames[i].body);
         slice_release(&frames[i].body);
     }
-    bench_work_go_on(client);
+    bench_work_go_on(c);
     return n;
 }

@@ -43,7 +43,7 @@ static void on_time(struct pen_loop *loop, void *arg, int status)
 /* ---- out ---- */
 
 /* False: there is no room, or no connection yet. */
-static bool send(struct desk *d, struct desk_ask *a)
+static bool send(struct desk *d, struct desk_ask *a) ON_LOOP
 {
     struct route route;
     sp_request_route(a->id, &route);
@@ -56,7 +56,7 @@ static bool send(struct desk *d, struct desk_ask *a)
 }
 
 /* In their order. */
-static void send_waiting(struct desk *d)
+static void send_waiting(struct desk *d) ON_LOOP
 {
     LIST_EACH_SAFE(node, &d->asks) {
         struct desk_ask *a = CONTAINER_OF(node, struct desk_ask, node);
@@ -78,6 +78,7 @@ static int encode(json_t *request, struct slice *ret_slice)
 
 int desk_ask(struct desk *d, struct desk_ask *a, json_t *request, span_t patience)
 {
+    loop_assert_here(d->loop);
     check(a->desk == NULL && a->on_answer != NULL);
     int r = encode(request, &a->frame);
     if (r == 0 && patience.ns >= 0)
@@ -137,7 +138,9 @@ static size_t on_frames(struct endpoint *endpoint, struct frame *frames, size_t 
 static void on_room(struct endpoint *endpoint, void *arg)
 {
     (void)endpoint;
-    send_waiting(arg);
+    struct desk *d = arg;
+    loop_assert_here(d->loop);
+    send_waiting(d);
 }
 
 /* Those asked while others are concluded are not sent over the connection that was lost. */
@@ -177,6 +180,7 @@ int desk_open(struct desk *d, const char *url, char *text, size_t size)
                                         .connect = connect,
                                         .message_max = DESK_ANSWER_BYTES_MAX,
                                         .transport = TRANSPORT_NATIVE };
+    loop_assert_here(d->loop);
     list_init(&d->asks);
     int r = endpoint_open_native(&options, text, size, &d->endpoint);
     if (r == 0)

@@ -101,7 +101,7 @@ static void on_gone(const struct reliable_gone *gone, void *arg)
 
 /* ---- requests ---- */
 
-static void send_request(struct subscriber *p)
+static void send_request(struct subscriber *p) ON_LOOP
 {
     struct route route;
     sp_request_route(p->request_id, &route);
@@ -115,6 +115,7 @@ static void on_ask(const struct replay_request *request, void *arg)
 {
     struct subscriber *p = arg;
     size_t size = REPLAY_REQUEST_BYTES;
+    loop_assert_here(p->loop);
     for (size_t i = 0; i < request->prefixes_count; i++)
         size += BATCH_RECORD_BYTES + 2 + request->prefixes[i].bytes;
     uint8_t *to;
@@ -151,6 +152,7 @@ static void on_due(struct pen_loop *loop, void *arg, int status)
     struct subscriber *p = arg;
     if (status != 0)
         return;
+    loop_assert_here(loop);
     reliable_on_time(&p->reliable, pen_loop_now(loop));
     after_event(p);
 }
@@ -164,10 +166,10 @@ static void await_results(struct subscriber *p)
 
 static void on_silence(struct pen_loop *loop, void *arg, int status)
 {
-    (void)loop;
     struct subscriber *p = arg;
     if (status != 0)
         return;
+    loop_assert_here(loop);
     (void)stream_timed_out(&p->stream, "no result came within --recv-timeout");
     after_event(p);
 }
@@ -219,6 +221,7 @@ static void on_room(struct endpoint *endpoint, void *arg)
 {
     (void)endpoint;
     struct subscriber *p = arg;
+    loop_assert_here(p->loop);
     if (p->request_waits)
         send_request(p);
 }
@@ -227,6 +230,7 @@ static void on_signal(struct io *io, unsigned ready, void *arg)
 {
     (void)ready;
     struct subscriber *p = arg;
+    loop_assert_here(p->loop);
     io_close(io);
     (void)stream_end(&p->stream, END_SIGNAL);
     after_event(p);
@@ -239,6 +243,7 @@ static void on_progress(struct pen_loop *loop, void *arg, int status)
     struct endpoint_stats stats;
     if (status != 0 || !s->progress.shown)
         return;
+    loop_assert_here(loop);
     endpoint_stats(p->published, &stats);
     progress_tick(&s->progress, &s->tally, (unsigned)stats.peers);
     if (pen_loop_call_at(loop, &p->progress, progress_due(&s->progress), on_progress, p) < 0)
@@ -316,6 +321,7 @@ static int open_endpoint(struct subscriber *p, enum sp_pattern pattern,
     };
     int r = endpoint_open(&options, text, sizeof text, ret_endpoint);
     if (r == 0) {
+        loop_assert_here(p->loop);
         endpoint_resume(*ret_endpoint);
         return EXIT_OK;
     }

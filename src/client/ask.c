@@ -487,7 +487,7 @@ int ask_init(struct pen_client *c)
     return r;
 }
 
-static void end_all(struct pen_client *c)
+static void end_all(struct pen_client *c) ON_LOOP
 {
     struct request *r;
     while (c->pending_at < c->pending_end)
@@ -518,8 +518,10 @@ void ask_fini(struct pen_client *c)
 {
     pen_timer_cancel(&c->timer);
     pen_getter_close(&c->getter);
-    if (c->slots != NULL)
+    if (c->slots != NULL) {
+        loop_assert_here(c->loop);
         end_all(c);
+    }
     pen_queue_free(&c->outbox);
     free(c->slots);
 }

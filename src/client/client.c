@@ -239,6 +239,7 @@ static int build(struct pen_client *c, const struct pen_client_options *o)
         r = open_endpoint(c, o);
     if (r < 0)
         return r;
+    loop_assert_here(c->loop);
     endpoint_resume(c->endpoint);
     return c->own_loop ? pen_loop_start(c->loop) : 0;
 }
@@ -272,6 +273,7 @@ int pen_client_pause(struct pen_client *c)
 {
     if (!loop_may_touch(c->loop))
         return PEN_EWRONGTHREAD;
+    loop_assert_here(c->loop);
     c->paused = true;
     endpoint_pause(c->endpoint);
     return 0;
@@ -281,6 +283,7 @@ int pen_client_resume(struct pen_client *c)
 {
     if (!loop_may_touch(c->loop))
         return PEN_EWRONGTHREAD;
+    loop_assert_here(c->loop);
     c->paused = false;
     endpoint_resume(c->endpoint);
     return 0;

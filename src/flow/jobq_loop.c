@@ -288,9 +288,9 @@ static bool putter_has_turn(const struct jobq *q, const struct waiter *w) LOCKED
 }
 
 /* How many of n were decided, or an error. */
-static int put(struct jobq_putter *p, bool whole, struct job_put *jobs, size_t n)
+static int put(struct jobq *q, const struct jobq_putter *p, bool whole, struct job_put *jobs,
+               size_t n) LOCKED(&q->lock)
 {
-    struct jobq *q = p->at.q;
     if (q->options.durable != NULL)
         return whole ? jobq_put_all_kept(q, jobs, n) : jobq_put_kept(q, jobs, n, p->options.patient);
     return whole ? broker_put_all(q->broker, jobs, n, q->now)
@@ -307,7 +307,7 @@ static int putter_try(struct jobq_putter *p, bool whole, struct job_put *jobs, s
     loop_assert_here(p->at.loop);
     jobq_enter(q, pen_loop_now(p->at.loop));
     bool picked = w->state == WAITER_PICKED;
-    int r = putter_has_turn(q, w) ? put(p, whole, jobs, n) : 0;
+    int r = putter_has_turn(q, w) ? put(q, p, whole, jobs, n) : 0;
     bool wants = r >= 0 && (size_t)r < n;
     if (!wants || r > 0 || picked)
         (void)waiters_leave(&q->putters, w);

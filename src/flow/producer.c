@@ -101,12 +101,16 @@ static void tell_failure(struct producer *p, const struct route *route, int erro
 
 static void on_receipt_kept(void *arg, const struct route *route, struct slice body)
 {
-    send_answer(arg, route, 0, body);
+    struct producer *p = arg;
+    loop_assert_here(p->part.loop);
+    send_answer(p, route, 0, body);
 }
 
 static void on_receipt_broken(void *arg, const struct route *route, uint64_t tag, int error)
 {
-    tell_failure_of(arg, route, (uint32_t)tag, error, NULL);
+    struct producer *p = arg;
+    loop_assert_here(p->part.loop);
+    tell_failure_of(p, route, (uint32_t)tag, error, NULL);
 }
 
 /* ---- decoding ---- */
@@ -439,6 +443,7 @@ static void stop(struct producer *p) ON_LOOP
 static void on_receipts_sent(void *arg)
 {
     struct producer *p = arg;
+    loop_assert_here(p->part.loop);
     endpoint_close(p->endpoint, p->stopping);
 }
 

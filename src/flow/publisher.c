@@ -31,6 +31,7 @@ static void on_closed(struct endpoint *e, void *arg)
 {
     (void)e;
     struct publisher *p = arg;
+    loop_assert_here(p->part.loop);
     p->closed = true;
     if (p->replay != NULL)
         replay_close(p->replay, p->stopping); /* What was published last can be asked for until now. */
@@ -49,6 +50,7 @@ static void on_replay_closed(void *arg)
 static void on_send(struct parcel_frame *frames, size_t n, void *arg)
 {
     struct publisher *p = arg;
+    loop_assert_here(p->part.loop);
     replay_number(p->replay, frames, n);
 }
 

@@ -82,6 +82,7 @@ static void on_expiry(struct pen_loop *loop, void *arg, int status)
     struct replay *p = arg;
     if (status != 0)
         return;
+    loop_assert_here(loop);
     resultlog_expire(&p->log, pen_loop_now(loop));
     count_log(p);
     await_expiry(p);

@@ -88,12 +88,14 @@ enum { FORM_FRAMING_SHIFT = 32, FORM_LIST_SHIFT = 40 };
 static void on_receipt_kept(void *arg, const struct route *route, struct slice body)
 {
     struct desk *d = arg;
+    loop_assert_here(d->workers->part.loop);
     workers_send(d->workers, route, 0, body);
 }
 
 static void on_receipt_broken(void *arg, const struct route *route, uint64_t number, int error)
 {
     struct desk *d = arg;
+    loop_assert_here(d->workers->part.loop);
     struct worker_form form = { .framing = (number >> FORM_FRAMING_SHIFT) & UINT8_MAX,
                                 .tag = (uint32_t)number,
                                 .is_list = number >> FORM_LIST_SHIFT };

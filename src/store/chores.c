@@ -95,7 +95,7 @@ bool chores_wanted(const struct store *s)
 }
 
 /* When something is to be done without a call. */
-static mono_t chores_due(const struct store *s)
+static mono_t chores_due(const struct store *s) LOCKED(&s->lock)
 {
     if (chores_wanted(s))
         return PEN_NOW;
@@ -130,7 +130,7 @@ static void put_back(struct store *s, struct segment *g)
 }
 
 /* A spare is there, or why it is not. */
-static struct futex *note_spare(struct store *s, int error, bool final)
+static struct futex *note_spare(struct store *s, int error, bool final) LOCKED(&s->lock)
 {
     if (error == 0 && s->committing == NULL)
         s->retry_at = PEN_NOW;
@@ -226,7 +226,7 @@ static bool has_room(const struct store *s, uint64_t size)
            (f->bytes < f->max / 2 || f->records == 0);
 }
 
-static bool copy_job(struct store *s, struct segment *g, struct store_job *job)
+static bool copy_job(struct store *s, struct segment *g, struct store_job *job) LOCKED(&s->lock)
 {
     struct frame *f = s->open;
     uint32_t at = frame_next(f);
@@ -252,6 +252,7 @@ static bool copy_dedupe(struct store *s, struct segment *g, const struct store_j
 
 /* A job's record in the oldest segment: copied if it lives there, remembered if its dedupe id is. False: no room. */
 static bool copy_put(struct store *s, struct segment *g, struct store_job *job, uint64_t at)
+    LOCKED(&s->lock)
 {
     struct index_entry *e = index_find(s->index, job->id);
     bool here = e != NULL && e->segment == (uint32_t)g->header.number && e->at == at / FORMAT_ALIGN;

@@ -32,7 +32,7 @@ static mono_t after(mono_t since, span_t span)
 }
 
 /* When what is written is to be synced without a commit. */
-static mono_t sync_due(const struct store *s)
+static mono_t sync_due(const struct store *s) LOCKED(&s->lock)
 {
     if (chores_want_sync(s))
         return PEN_NOW;
@@ -81,7 +81,7 @@ static void add_late(struct store *s, struct frame *f)
     s->lazy_since = PEN_NOW;
 }
 
-static void open_frame(struct store *s, struct frame *f)
+static void open_frame(struct store *s, struct frame *f) LOCKED(&s->lock)
 {
     frame_reset(f);
     f->seq = s->last_seq + 1;
@@ -111,7 +111,7 @@ static void seal(struct store *s, struct frame *f, uint32_t flags)
 }
 
 /* Take what was collected and begin the next frame; false: there is nothing that could be committed. */
-static bool take_frame(struct store *s, uint32_t flags)
+static bool take_frame(struct store *s, uint32_t flags) LOCKED(&s->lock)
 {
     struct frame *f = s->open;
     if (s->reserved > 0 || (f->records == 0 && flags == 0))
@@ -172,7 +172,7 @@ static bool syncs_now(const struct store *s, bool sync)
     return sync || s->options.sync == STORE_SYNC_ALWAYS || s->options.sync == STORE_SYNC_GROUP;
 }
 
-static void written(struct store *s, const struct frame *f, bool synced)
+static void written(struct store *s, const struct frame *f, bool synced) LOCKED(&s->lock)
 {
     s->counts.commits++;
     s->counts.syncs += synced;

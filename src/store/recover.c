@@ -12,6 +12,7 @@
  * 4. Read the jobs that live, in the order of their ids, and give them to their keeper: most are where the one before
  *    was, and those that were moved forward are elsewhere, so a few windows are kept.
  *
+ * The store is not open yet: no thread but this one knows it, and its lock is not taken (NO_TSA), least of all over reads.
  * A crash in here changes nothing that the next attempt would judge otherwise. What was recovered is never appended to: a
  * new segment is begun.
  */
@@ -40,7 +41,7 @@ struct recovery {
 
 /* ---- 1: what the records say ---- */
 
-static struct segment *add_segment(struct store *s, const struct scan_segment *from)
+static struct segment *add_segment(struct store *s, const struct scan_segment *from) NO_TSA
 {
     struct segment *g = calloc(1, sizeof *g);
     if (g == NULL || store_add_segment(s, g) < 0) {
@@ -85,7 +86,7 @@ static int see_nonsense(struct recovery *rec, const struct record *r)
     return see_damage(rec, &d);
 }
 
-static int see_put(struct recovery *rec, const struct record *r, uint64_t at)
+static int see_put(struct recovery *rec, const struct record *r, uint64_t at) NO_TSA
 {
     struct store *s = rec->store;
     struct store_job job;
@@ -102,7 +103,7 @@ static int see_put(struct recovery *rec, const struct record *r, uint64_t at)
                                                      : 0;
 }
 
-static int see_ack(struct recovery *rec, const struct record *r)
+static int see_ack(struct recovery *rec, const struct record *r) NO_TSA
 {
     struct store *s = rec->store;
     uint32_t count;
@@ -258,7 +259,7 @@ static struct reader *choose_window(struct recovery *rec, struct vfs_file *file,
     return &rec->windows[oldest];
 }
 
-static int give_job(void *arg, uint64_t id, struct index_entry *e)
+static int give_job(void *arg, uint64_t id, struct index_entry *e) NO_TSA
 {
     struct recovery *rec = arg;
     struct store *s = rec->store;

@@ -197,7 +197,7 @@ static int refusal(const struct store *s)
 }
 
 /* Room for so many bytes in the frame that is collected; an empty one is placed anew for it. */
-static int make_room(struct store *s, uint64_t bytes)
+static int make_room(struct store *s, uint64_t bytes) LOCKED(&s->lock)
 {
     struct frame *f = s->open;
     if (bytes > s->frame_max)
@@ -408,8 +408,10 @@ static int allocate(struct store *s)
 static int begin(struct store *s)
 {
     bool dir_failed;
-    struct segment_header h = store_next_header(s);
     struct segment *g, *none = NULL;
+    lock_take(&s->lock);
+    struct segment_header h = store_next_header(s);
+    lock_drop(&s->lock);
     int r = segment_make(s->dir, &none, &h, &g, &dir_failed);
     if (r < 0)
         return r;
