@@ -34,6 +34,7 @@ unit_tests += %reldir%/test_sp_limits
 %canon_reldir%_test_endpoint_nn_SOURCES = %reldir%/test_endpoint_nn.c %reldir%/endpoint_fixture.h
 %canon_reldir%_test_lines_SOURCES = %reldir%/test_lines.c %reldir%/endpoint_fixture.h
 unit_tests += %reldir%/test_histogram
+unit_tests += %reldir%/test_packer %reldir%/test_unpack
 unit_tests += %reldir%/test_attributes %reldir%/test_durable %reldir%/test_store %reldir%/test_vfs
 unit_tests += %reldir%/test_libevent
 unit_tests += %reldir%/test_future %reldir%/test_pool %reldir%/test_group %reldir%/test_deadline
