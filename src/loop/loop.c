@@ -4,7 +4,8 @@
  *
  * A turn is: take the inbox over (one lock hold for a whole burst), sleep in epoll_wait unless something is ready,
  * serve descriptors and timers, then run the calls that were ready when the turn began, at most turn_max, so that
- * calls that call again never starve the sockets.
+ * calls that call again never starve the sockets. Of turns that follow each other without a sleep only every third asks the
+ * descriptors: a request that passes through several parts on one loop would pay a system call for each of them.
  *
  * Wake-up. `sleeping` is set under the inbox lock, in the same hold that found the inbox empty; a poster that finds it
  * set clears it and writes the eventfd. So a burst costs one write, a loop that is awake costs none, and no
@@ -14,8 +15,9 @@
  *
  * Timers. They stand in a heap whose order is (instant, arming), so that equal instants keep the order of arming. Each
  * turn fires those that are due; only timers armed before the pass fire in it. A timerfd ends a sleep for the earliest: it is
- * set on the way to sleep, when that has changed, so arming and cancelling cost no call. libevent's own precise timers would
- * set one in each turn: 0.3 us of a hand-off's 2.6.
+ * set on the way to sleep, when that has changed, so arming and cancelling cost no call. One that is too early and still
+ * far away is left as it is, for waits of many seconds are armed and cancelled with each message: that costs a turn in vain at
+ * its time, if nothing else comes before. libevent's own precise timers would set one in each turn: 0.3 us of a hand-off's 2.6.
  *
  * Thread: everything is the loop's but what is under the inbox lock and the heartbeat's counters.
  */
@@ -41,6 +43,9 @@
 #include "sync/lock.h"
 
 enum { INBOX_MAX_DEFAULT = 65536, TURN_MAX_DEFAULT = 1024 };
+enum { UNASKED_TURNS_MAX = 2 }; /* turns in a row that do not ask the descriptors */
+#define ALARM_NEAR_NS \
+    (INT64_C(5) * NS_PER_S) /* an alarm that is too early is left until it is so near */
 
 /* The loop that the calling thread runs. */
 static _Thread_local struct pen_loop *current;
@@ -130,7 +135,8 @@ static void set_alarm(struct pen_loop *l)
 {
     const struct pen_timer *first = heap_top(&l->timers);
     mono_t when = first != NULL ? first->when : PEN_NEVER;
-    if (when.ns == l->alarm.ns)
+    bool too_early = l->alarm.ns < when.ns;
+    if (when.ns == l->alarm.ns || (too_early && mono_since(l->alarm, l->now).ns > ALARM_NEAR_NS))
         return;
     l->alarm = when;
     int64_t ns = when.ns > 0 ? when.ns : 1; /* 0 would disarm it. */
@@ -420,7 +426,12 @@ static bool turn(struct pen_loop *l)
     l->awake = false;
     if (sleep)
         rest(l);
-    check(event_base_loop(l->base, EVLOOP_ONCE | (sleep ? 0 : EVLOOP_NONBLOCK)) >= 0);
+    if (sleep || l->unasked_turns == UNASKED_TURNS_MAX) {
+        l->unasked_turns = 0;
+        check(event_base_loop(l->base, EVLOOP_ONCE | (sleep ? 0 : EVLOOP_NONBLOCK)) >= 0);
+    } else {
+        l->unasked_turns++;
+    }
     turn_begins(l);
     fire_timers(l);
     run_ready(l, stop != STOP_NOT);

@@ -60,8 +60,9 @@ struct pen_loop {
     mono_t alarm;  /* when timer_fd goes off; PEN_NEVER: not at all */
     mono_t now;    /* when the present turn began, or the last one */
     mono_t oldest; /* when the first of the calls in `ready` that were posted was; 0: none were */
-    bool awake;    /* this turn has begun */
-    bool rested;   /* between the last turn and this one it slept, or did not run */
+    unsigned unasked_turns; /* since the descriptors were asked */
+    bool awake;             /* this turn has begun */
+    bool rested;            /* between the last turn and this one it slept, or did not run */
 
     /* lock: inbox_lock */
     struct lock inbox_lock;
