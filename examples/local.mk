@@ -14,7 +14,7 @@ example_cppflags = \
 	-I$(top_builddir)/include -I$(top_srcdir)/include $(HARDENING_CPPFLAGS) $(INSTRUMENT_CPPFLAGS)
 example_common = %reldir%/common.c %reldir%/common.h
 
-noinst_PROGRAMS += %reldir%/courier %reldir%/echo %reldir%/prodcons %reldir%/squares
+noinst_PROGRAMS += %reldir%/courier %reldir%/echo %reldir%/prodcons %reldir%/squares %reldir%/worker
 %canon_reldir%_courier_SOURCES = %reldir%/courier.c $(example_common)
 %canon_reldir%_courier_CPPFLAGS = $(example_cppflags)
 %canon_reldir%_courier_LDADD = libpenstock.la
@@ -27,6 +27,9 @@ noinst_PROGRAMS += %reldir%/courier %reldir%/echo %reldir%/prodcons %reldir%/squ
 %canon_reldir%_squares_SOURCES = %reldir%/squares.c $(example_common)
 %canon_reldir%_squares_CPPFLAGS = $(example_cppflags)
 %canon_reldir%_squares_LDADD = libpenstock.la
+%canon_reldir%_worker_SOURCES = %reldir%/worker.c $(example_common)
+%canon_reldir%_worker_CPPFLAGS = $(example_cppflags)
+%canon_reldir%_worker_LDADD = libpenstock.la
 
 if HAVE_LIBXML2
 noinst_PROGRAMS += %reldir%/news

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * pen_client: a program's end of a connection to penstockd, in batch framing over tcp or ipc. It puts messages and asks
- * for results, or it receives what is published.
+ * for results, or it receives what is published, or it works on the jobs of a worker endpoint.
  *
  * A client connects in the background and again whenever the connection is lost, at once and then after pauses that grow
  * up to a second. It has a loop and a thread of its own, or lives on a loop that it is given. What is asked for is a future
@@ -21,12 +21,15 @@ extern "C" {
 #endif
 
 struct pen_client;
+struct pen_work;
+struct pen_work_options;
 
 enum pen_client_kind {
-    PEN_CLIENT_REQ,  /* to a producer of the pattern rep: put with receipts, and call */
+    PEN_CLIENT_REQ, /* to a producer of the pattern rep: put with receipts, and call; to a worker endpoint: put */
     PEN_CLIENT_PUSH, /* to one of the pattern pull: put without receipts */
     PEN_CLIENT_SUB,  /* to a publisher of the pattern pub: receive */
-    PEN_CLIENT_PULL  /* to one of the pattern push: receive */
+    PEN_CLIENT_PULL, /* to one of the pattern push: receive */
+    PEN_CLIENT_WORK  /* to a worker endpoint: work */
 };
 
 enum pen_client_framing {
@@ -49,9 +52,11 @@ struct pen_client_options {
     const char *address;   /* tcp://HOST:PORT or ipc:///PATH; a name is looked up once */
     struct pen_loop *loop; /* must outlive the client; NULL: one of its own */
     const char *name;      /* for stall reports; NULL: "client" */
-    uint32_t in_flight_max; /* requests that wait for their answers, 1 to 65536; 0: 1024; as many again may wait to be sent */
+    /* Requests that wait for their answers, 1 to 65536; 0: 1024; as many again may wait to be sent. WORK: jobs that are asked
+     * for or in hand, from work->batch to 65536; 0: twice the batch. */
+    uint32_t in_flight_max;
     uint64_t bytes_max; /* that wait to be sent, or were received and not taken; at least 64 KiB; 0: 16 MiB */
-    size_t message_max; /* bytes of an SP message that is received; 0: 16 MiB */
+    size_t message_max; /* bytes of an SP message that is received, and of a job's result; 0: 16 MiB */
     pen_span_t timeout; /* from a request to its answer; 0: 30 s */
     enum pen_client_framing framing;
     const char *const *topics; /* SUB: the beginnings of topics wanted, up to a NULL; NULL: everything */
@@ -59,6 +64,7 @@ struct pen_client_options {
      * pen_client_close() and pen_client_pause(). */
     void (*on_message)(struct pen_client *client, const struct pen_received *message, void *arg);
     void *arg;
+    const struct pen_work_options *work; /* WORK, which must have it: what to work on */
 };
 
 /* Make a client, which begins to connect. Texts and lists are copied. The client is the caller's, ended with
@@ -130,23 +136,87 @@ PEN_API int pen_client_call(struct pen_client *client, const struct pen_put *mes
 PEN_API int pen_client_receive(struct pen_client *client, pen_mono_t deadline,
                                struct pen_received *ret_message) PEN_MUST_CHECK;
 
-/* Stop reading, and go on: what has come in the same SP message is still told to on_message. Both idempotent. On the
- * loop's thread; callbacks may call them. PEN_EWRONGTHREAD. Since 0.2. */
+/* Stop reading, and go on: what has come in the same SP message is still told to on_message. WORK: no more jobs are asked
+ * for, and those that were asked for still come. Both idempotent. On the loop's thread; callbacks may call them.
+ * PEN_EWRONGTHREAD. Since 0.2. */
 PEN_API int pen_client_pause(struct pen_client *client);
 PEN_API int pen_client_resume(struct pen_client *client);
+
+/* ---- working ---- */
+
+struct pen_work_queue {
+    const char *name;
+    uint32_t weight; /* 1 to 1000: how often it is looked at first; 0: 1 */
+};
+
+struct pen_work_options {
+    const struct pen_work_queue *queues;
+    size_t queues_count; /* 1 to 16 */
+    uint32_t batch;      /* jobs asked for at once, which come in one SP message; 1 to 256; 0: 16 */
+    pen_span_t lease; /* at least 1 ms; 0: the queue's own. A job in hand is touched three times in it */
+    pen_span_t wait; /* the daemon's, when there are no jobs: 1 ms to half of the timeout; 0: 1 s */
+    /* Called on the loop with each job, instead of pen_client_work(). The job is the callback's to settle, there or later
+     * and elsewhere. May call pen_client_close() and pen_client_pause(). */
+    void (*on_job)(struct pen_client *client, struct pen_work *work, void *arg);
+};
+
+/* A job in hand. What it points to stays until the job is settled. */
+struct pen_work {
+    const void *body;
+    size_t bytes;
+    const char *queue, *key; /* without NUL at their ends */
+    size_t queue_bytes, key_bytes;
+    uint64_t id;
+    uint32_t attempts; /* this one too */
+    uint8_t priority;
+};
+
+/* The next job, waiting for it until the deadline. It is the caller's until pen_client_settle(). Threads that run no loop,
+ * several at a time; one that does says PEN_NOW, else PEN_EWRONGTHREAD. PEN_ETIMEOUT, PEN_EEMPTY (PEN_NOW), PEN_ECLOSED, PEN_EINVAL (it
+ * is no PEN_CLIENT_WORK, or on_job is set): *ret_work untouched. Since 0.2. */
+PEN_API int pen_client_work(struct pen_client *client, pen_mono_t deadline,
+                            struct pen_work **ret_work) PEN_MUST_CHECK;
+
+/* The job's lease is lost: it is another's, and what is still done is in vain. Until the job is settled; any thread; cheap
+ * enough for an inner loop. Since 0.2. */
+PEN_API bool pen_work_is_lost(const struct pen_work *work);
+
+enum pen_outcome {
+    PEN_WORK_ACK,     /* it is done */
+    PEN_WORK_NACK,    /* the attempt has failed */
+    PEN_WORK_RELEASE, /* it is given back as if it had not been tried */
+    PEN_WORK_BURY     /* it is set aside until it is kicked */
+};
+
+struct pen_settle {
+    enum pen_outcome outcome;
+    const void *result; /* ACK: for whoever waits for it; borrowed for the call, as the text */
+    size_t bytes;
+    const char *text; /* NACK and BURY: why, at most 512 bytes; NULL: none */
+    pen_span_t delay; /* NACK and RELEASE: until it is ready again; whole milliseconds; 0: as the queue says */
+};
+
+/* Say what has become of a job, and set *work to NULL. how NULL: PEN_WORK_ACK. Settlements travel together. Its future has
+ * no result; ret_future may be NULL. Any thread; does not block; callbacks may call it. PEN_EINVAL, PEN_ETOOBIG (a result above
+ * message_max), PEN_ENOMEM: the job is still the caller's. The future's errors: PEN_ELEASE (the lease was lost, the connection too: do
+ * not count on what was done), PEN_ETIMEOUT, PEN_ECLOSED and PEN_EPROTO (it is not known), or what the daemon says. Since 0.2. */
+PEN_API int pen_client_settle(struct pen_client *client, struct pen_work **work,
+                              const struct pen_settle *how, struct pen_future **ret_future)
+    PEN_MUST_CHECK;
 
 /* ---- the end ---- */
 
 /* Begin the end: nothing is put any more (PEN_ECLOSED). What was put is sent and answered first, unless immediate: then
- * it ends with PEN_ECLOSED. What was received can still be taken. Any thread; does not block; idempotent, may become immediate.
- * Since 0.2. */
+ * it ends with PEN_ECLOSED. What was received can still be taken. WORK: jobs that nobody has taken are released, those in
+ * hand are waited for; immediate: the leases are lost, and the daemon charges each with an attempt. Any thread; does not
+ * block; idempotent, may become immediate. Since 0.2. */
 PEN_API void pen_client_close(struct pen_client *client, bool immediate);
 
 /* Wait for the end that pen_client_close() has begun. Not on a thread that runs a loop: PEN_EWRONGTHREAD, unless the
  * deadline is PEN_NOW. PEN_ETIMEOUT. Since 0.2. */
 PEN_API int pen_client_join(struct pen_client *client, pen_mono_t deadline) PEN_MUST_CHECK;
 
-/* Free the client and set *client to NULL; NULL is accepted. With a loop of its own it is closed at once and waited for, so
+/* Free the client, with all jobs that are in hand, and set *client to NULL; NULL is accepted. With a loop of its own it is closed at once and waited for, so
  * not from on_message. On a loop of the caller's: when pen_client_join() has said 0, on the loop's thread, or while
  * the loop does not run and before it is freed. Nobody may use the client any more. Since 0.2. */
 PEN_API void pen_client_free(struct pen_client **client);
@@ -160,6 +230,12 @@ struct pen_client_stats {
     uint64_t received;  /* SP messages */
     uint64_t malformed; /* of these and of answers, that could not be understood and were dropped */
     uint32_t in_flight, waiting; /* requests now: sent and not answered; not sent yet */
+    /* WORK */
+    uint32_t in_hand;       /* jobs now, until their settlement is answered */
+    uint64_t jobs, settled; /* came; ended as they were settled */
+    uint64_t lost;          /* whose lease was lost */
+    uint64_t refused; /* times that the daemon would give no jobs; each is followed by a pause of 1 s */
+    int refusal;      /* why, the last time; 0: never */
 };
 
 /* A snapshot. Any thread; does not block. Since 0.2. */

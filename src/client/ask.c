@@ -13,7 +13,13 @@
 #include "proto/sp.h"
 #include "task/future.h"
 
-enum { REQUEST_BYTES = 128, NO_SLOT = UINT32_MAX, SLOT_BITS = 16, ID_MASK = 0x7fffffff };
+enum {
+    REQUEST_BYTES = 128,
+    WORK_SLOTS = PENDING_MAX,
+    NO_SLOT = UINT32_MAX,
+    SLOT_BITS = 16,
+    ID_MASK = 0x7fffffff
+};
 
 /* ---- requests ---- */
 
@@ -27,6 +33,10 @@ static void request_free(struct request *r)
 /* result: the future's, or nobody's. */
 static void request_end(struct request *r, int error, void *result)
 {
+    if (r->on_end != NULL) {
+        r->on_end(r, error, NULL, (struct slice){ 0 });
+        return;
+    }
     if (r->future != NULL && future_begin(r->future))
         future_complete(r->future, error, result);
     else
@@ -231,9 +241,14 @@ static void land(struct pen_client *c, struct request *r) ON_LOOP
     count_set(&c->in_flight_now, c->in_flight_count);
 }
 
+static struct request *first_of(struct list *requests)
+{
+    return list_empty(requests) ? NULL : CONTAINER_OF(requests->next, struct request, node);
+}
+
 static struct request *first_in_flight(struct pen_client *c)
 {
-    return list_empty(&c->in_flight) ? NULL : CONTAINER_OF(c->in_flight.next, struct request, node);
+    return first_of(&c->in_flight);
 }
 
 static void time_out(struct pen_client *c, struct request *r) ON_LOOP
@@ -266,6 +281,8 @@ static void on_timer(struct pen_loop *loop, void *arg, int status)
 static void arm(struct pen_client *c)
 {
     struct request *r = first_in_flight(c);
+    if (r == NULL)
+        r = first_of(&c->own);
     if (r == NULL && c->pending_at < c->pending_end)
         r = c->pending[c->pending_at];
     if (r == NULL)
@@ -286,7 +303,12 @@ static void number(struct pen_client *c, struct request *r, struct route *ret_ro
 
 static void drop_late(struct pen_client *c) ON_LOOP
 {
+    struct request *r;
     mono_t now = pen_loop_now(c->loop);
+    while ((r = first_of(&c->own)) != NULL && !mono_before(now, r->deadline)) {
+        list_remove(&r->node);
+        time_out(c, r);
+    }
     while (c->pending_at < c->pending_end && !mono_before(now, c->pending[c->pending_at]->deadline))
         time_out(c, c->pending[c->pending_at++]);
 }
@@ -305,34 +327,55 @@ static void sent(struct pen_client *c, struct request *r) ON_LOOP
     count_set(&c->in_flight_now, c->in_flight_count);
 }
 
+/* What may fly next; how many. A client has requests of its loop's own or such that were put. */
+static size_t choose(struct pen_client *c, struct request *ret_requests[PENDING_MAX]) ON_LOOP
+{
+    size_t n = 0, room = PENDING_MAX;
+    if (c->options.kind != PEN_CLIENT_PUSH && c->slots_count - c->in_flight_count < room)
+        room = c->slots_count - c->in_flight_count;
+    LIST_EACH(node, &c->own)
+        if (n < room)
+            ret_requests[n++] = CONTAINER_OF(node, struct request, node);
+    for (size_t k = c->pending_at; k < c->pending_end && n < room; k++)
+        ret_requests[n++] = c->pending[k];
+    return n;
+}
+
 /* As much as may fly and is taken. */
 static void send_some(struct pen_client *c) ON_LOOP
 {
+    struct request *requests[PENDING_MAX];
     struct parcel_frame parcels[PENDING_MAX];
     struct route routes[PENDING_MAX];
-    bool asks = c->options.kind == PEN_CLIENT_REQ;
-    size_t n = c->pending_end - c->pending_at, room = c->options.in_flight_max - c->in_flight_count;
-    n = asks && n > room ? room : n;
+    bool asks = c->options.kind != PEN_CLIENT_PUSH;
+    size_t n = choose(c, requests);
     for (size_t k = 0; k < n; k++) {
-        struct request *r = c->pending[c->pending_at + k];
         if (asks)
-            number(c, r, &routes[k]);
-        parcels[k] = (struct parcel_frame){ .body = r->frame, .route = asks ? &routes[k] : NULL };
+            number(c, requests[k], &routes[k]);
+        parcels[k] =
+            (struct parcel_frame){ .body = requests[k]->frame, .route = asks ? &routes[k] : NULL };
     }
     size_t taken = n > 0 ? endpoint_send(c->endpoint, parcels, n) : 0;
     for (size_t k = n; asks && k-- > taken;)
-        give_slot(c, c->pending[c->pending_at + k]);
-    for (size_t k = 0; k < taken; k++)
-        sent(c, c->pending[c->pending_at++]);
+        give_slot(c, requests[k]);
+    for (size_t k = 0; k < taken; k++) {
+        list_remove(&requests[k]->node);
+        c->pending_at += requests[k]->on_end == NULL;
+        sent(c, requests[k]);
+    }
 }
 
 static void send_pending(struct pen_client *c)
 {
     drop_late(c);
+    if (c->work != NULL)
+        work_ask(c);
     send_some(c);
     arm(c);
-    if (c->getter == NULL)
+    if (c->getter == NULL) {
+        client_go_on_closing(c);
         return;
+    }
     if (c->pending_at == c->pending_end)
         pen_getter_resume(c->getter);
     else
@@ -366,6 +409,35 @@ static void on_outbox_end(struct pen_getter *getter, void *arg)
 void ask_on_room(struct pen_client *c)
 {
     send_pending(c);
+}
+
+/* ---- of the loop's own ---- */
+
+void ask_own(struct pen_client *c, struct request *r)
+{
+    r->deadline = mono_after(clock_mono(), c->options.timeout);
+    list_push_back(&c->own, &r->node);
+}
+
+void ask_flush(struct pen_client *c)
+{
+    send_pending(c);
+}
+
+void ask_give_up(struct pen_client *c, int error)
+{
+    struct list own;
+    struct request *r;
+    list_init(&own);
+    list_append(&own, &c->own);
+    while ((r = first_in_flight(c)) != NULL) {
+        land(c, r);
+        request_end(r, error, NULL);
+    }
+    while ((r = first_of(&own)) != NULL) {
+        list_remove(&r->node);
+        request_end(r, error, NULL);
+    }
 }
 
 /* ---- answers ---- */
@@ -426,7 +498,7 @@ static struct request *find(struct pen_client *c, const struct route *route) ON_
     if (sp_request_id(route, &id) < 0)
         return NULL;
     uint32_t slot = id & ((1u << SLOT_BITS) - 1);
-    bool ours = slot < c->options.in_flight_max && c->slots[slot].request != NULL;
+    bool ours = slot < c->slots_count && c->slots[slot].request != NULL;
     return ours && id_of(c, slot) == id ? c->slots[slot].request : NULL;
 }
 
@@ -435,15 +507,21 @@ static void take_answer(struct pen_client *c, struct frame *f) ON_LOOP
     struct request *q = find(c, &f->route);
     struct batch_reader reader;
     void *result = NULL;
+    int error = batch_reader_init(&reader, f->body.at, f->body.bytes);
+    if (q == NULL && error == 0 && c->work != NULL && reader.kind == BATCH_JOBS)
+        work_on_stray(c, &reader, f->body);
     if (q == NULL)
         return;
-    int error = batch_reader_init(&reader, f->body.at, f->body.bytes);
+    count_add(&c->answers, 1);
+    land(c, q);
+    if (q->on_end != NULL && error == 0 && reader.kind != BATCH_ERROR) {
+        q->on_end(q, 0, &reader, f->body);
+        return;
+    }
     if (error == 0)
         error = read_frame(q, &reader, &result);
     if (error == PEN_EPROTO)
         count_add(&c->malformed, 1);
-    count_add(&c->answers, 1);
-    land(c, q);
     request_end(q, error, result);
 }
 
@@ -462,7 +540,8 @@ size_t ask_on_frames(struct pen_client *c, struct frame *frames, size_t n)
 
 static int init_slots(struct pen_client *c)
 {
-    uint32_t n = c->options.in_flight_max;
+    uint32_t n = c->work != NULL ? WORK_SLOTS : c->options.in_flight_max;
+    c->slots_count = n;
     c->slots = calloc(n, sizeof *c->slots);
     if (c->slots == NULL)
         return PEN_ENOMEM;
@@ -480,8 +559,9 @@ int ask_init(struct pen_client *c)
         .budget = PENDING_MAX, .on_items = on_requests, .on_shutdown = on_outbox_end, .arg = c
     };
     int r = init_slots(c);
-    if (r == 0)
-        r = pen_queue_new(&q, &c->outbox);
+    if (r < 0 || c->work != NULL)
+        return r;
+    r = pen_queue_new(&q, &c->outbox);
     if (r == 0)
         r = pen_queue_attach(c->outbox, c->loop, &g, &c->getter);
     return r;
@@ -489,18 +569,15 @@ int ask_init(struct pen_client *c)
 
 static void end_all(struct pen_client *c) ON_LOOP
 {
-    struct request *r;
     while (c->pending_at < c->pending_end)
         request_end(c->pending[c->pending_at++], PEN_ECLOSED, NULL);
-    while ((r = first_in_flight(c)) != NULL) {
-        land(c, r);
-        request_end(r, PEN_ECLOSED, NULL);
-    }
+    ask_give_up(c, PEN_ECLOSED);
 }
 
 void ask_close(struct pen_client *c, bool immediate)
 {
-    pen_queue_shutdown(c->outbox, immediate ? PEN_SHUTDOWN_IMMEDIATE : PEN_SHUTDOWN_GRACEFUL);
+    if (c->outbox != NULL)
+        pen_queue_shutdown(c->outbox, immediate ? PEN_SHUTDOWN_IMMEDIATE : PEN_SHUTDOWN_GRACEFUL);
     if (!immediate)
         return;
     end_all(c);
@@ -511,7 +588,8 @@ void ask_close(struct pen_client *c, bool immediate)
 
 bool ask_is_over(const struct pen_client *c)
 {
-    return c->outbox_over && c->pending_at == c->pending_end && c->in_flight_count == 0;
+    return (c->outbox == NULL || c->outbox_over) && c->pending_at == c->pending_end &&
+           list_empty(&c->own) && c->in_flight_count == 0;
 }
 
 void ask_fini(struct pen_client *c)

@@ -20,7 +20,7 @@ enum {
 
 static bool sends(const struct pen_client_options *o)
 {
-    return o->kind == PEN_CLIENT_REQ || o->kind == PEN_CLIENT_PUSH;
+    return o->kind == PEN_CLIENT_REQ || o->kind == PEN_CLIENT_PUSH || o->kind == PEN_CLIENT_WORK;
 }
 
 bool client_must_not_wait(pen_mono_t deadline)
@@ -40,13 +40,16 @@ static size_t count_topics(const char *const *topics)
 
 static bool are_right(const struct pen_client_options *o)
 {
-    if (o->address == NULL || o->kind > PEN_CLIENT_PULL || o->framing > PEN_FRAMING_RAW)
+    if (o->address == NULL || o->kind > PEN_CLIENT_WORK || o->framing > PEN_FRAMING_RAW)
         return false;
     if (o->in_flight_max > IN_FLIGHT_MAX || o->timeout.ns < 0)
         return false;
     if (o->bytes_max != 0 && o->bytes_max < BYTES_MIN)
         return false;
     if (sends(o) && (o->framing != PEN_FRAMING_BATCH || o->on_message != NULL))
+        return false;
+    if ((o->work != NULL) != (o->kind == PEN_CLIENT_WORK) ||
+        (o->work != NULL && !work_options_are_right(o)))
         return false;
     return (o->topics == NULL || o->kind == PEN_CLIENT_SUB) && count_topics(o->topics) <= TOPICS_MAX;
 }
@@ -96,6 +99,16 @@ static void on_room(struct endpoint *e, void *arg)
         ask_on_room(c);
 }
 
+static void on_peer_gone(struct endpoint *e, uint32_t peer, void *arg)
+{
+    (void)e;
+    (void)peer;
+    struct pen_client *c = arg;
+    loop_assert_here(c->loop);
+    if (c->work != NULL)
+        work_on_gone(c);
+}
+
 static void on_closed(struct endpoint *e, void *arg)
 {
     (void)e;
@@ -107,12 +120,15 @@ static void on_closed(struct endpoint *e, void *arg)
 
 static int open_endpoint(struct pen_client *c, const struct pen_client_options *o)
 {
-    static const enum sp_pattern patterns[] = {
-        [PEN_CLIENT_REQ] = SP_REQ, [PEN_CLIENT_PUSH] = SP_PUSH, [PEN_CLIENT_SUB] = SP_SUB, [PEN_CLIENT_PULL] = SP_PULL
-    };
+    static const enum sp_pattern patterns[] = { [PEN_CLIENT_REQ] = SP_REQ,
+                                                [PEN_CLIENT_PUSH] = SP_PUSH,
+                                                [PEN_CLIENT_SUB] = SP_SUB,
+                                                [PEN_CLIENT_PULL] = SP_PULL,
+                                                [PEN_CLIENT_WORK] = SP_REQ };
     static const struct endpoint_events events = { .on_frames = on_frames,
                                                    .on_room = on_room,
-                                                   .on_closed = on_closed };
+                                                   .on_closed = on_closed,
+                                                   .on_peer_gone = on_peer_gone };
     char *connect[] = { (char *)o->address, NULL };
     char text[LIMIT_ERROR_TEXT_BYTES];
     struct endpoint_options options = { .loop = c->loop,
@@ -135,7 +151,8 @@ void client_go_on_closing(struct pen_client *c)
     if (!c->closing || c->closed)
         return;
     bool at_once = count_read(&c->close_at_once) != 0;
-    if (at_once || !sends(&c->options) || ask_is_over(c))
+    bool over = !sends(&c->options) || (ask_is_over(c) && (c->work == NULL || work_is_over(c)));
+    if (at_once || over)
         endpoint_close(c->endpoint, at_once);
 }
 
@@ -147,6 +164,8 @@ static void on_close(struct pen_loop *loop, void *arg, int status)
     loop_assert_here(loop);
     bool at_once = count_read(&c->close_at_once) != 0;
     c->closing = true;
+    if (c->work != NULL)
+        work_close(c, at_once);
     if (sends(&c->options))
         ask_close(c, at_once);
     else
@@ -183,6 +202,7 @@ static void release(struct pen_client *c)
     if (c->endpoint != NULL)
         endpoint_free(&c->endpoint);
     ask_fini(c);
+    work_fini(c);
     receive_fini(c);
     if (c->own_loop)
         pen_loop_free(&c->loop);
@@ -233,6 +253,8 @@ static int build(struct pen_client *c, const struct pen_client_options *o)
         r = make_ended(c);
     if (r == 0)
         r = copy_topics(c, o->topics);
+    if (r == 0 && o->work != NULL)
+        r = work_init(c, o->work);
     if (r == 0)
         r = sends(o) ? ask_init(c) : receive_init(c);
     if (r == 0)
@@ -241,6 +263,8 @@ static int build(struct pen_client *c, const struct pen_client_options *o)
         return r;
     loop_assert_here(c->loop);
     endpoint_resume(c->endpoint);
+    if (c->work != NULL)
+        ask_flush(c);
     return c->own_loop ? pen_loop_start(c->loop) : 0;
 }
 
@@ -253,12 +277,14 @@ int pen_client_new(const struct pen_client_options *options, struct pen_client *
         return PEN_ENOMEM;
     c->options = *options;
     fill_defaults(&c->options);
+    list_init(&c->own);
     list_init(&c->in_flight);
     post_init(&c->close_post, on_close, c);
     int r = build(c, options);
     c->options.name = NULL;
     c->options.address = NULL;
     c->options.topics = NULL;
+    c->options.work = NULL;
     if (r < 0) {
         release(c);
         return r;
@@ -275,7 +301,8 @@ int pen_client_pause(struct pen_client *c)
         return PEN_EWRONGTHREAD;
     loop_assert_here(c->loop);
     c->paused = true;
-    endpoint_pause(c->endpoint);
+    if (c->work == NULL)
+        endpoint_pause(c->endpoint);
     return 0;
 }
 
@@ -285,7 +312,10 @@ int pen_client_resume(struct pen_client *c)
         return PEN_EWRONGTHREAD;
     loop_assert_here(c->loop);
     c->paused = false;
-    endpoint_resume(c->endpoint);
+    if (c->work != NULL)
+        ask_flush(c);
+    else
+        endpoint_resume(c->endpoint);
     return 0;
 }
 
@@ -307,4 +337,6 @@ void pen_client_stats(struct pen_client *c, struct pen_client_stats *ret_stats)
         .in_flight = (uint32_t)count_read(&c->in_flight_now),
         .waiting = (uint32_t)queue.items,
     };
+    if (c->work != NULL)
+        work_stats(c, ret_stats);
 }

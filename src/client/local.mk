@@ -3,4 +3,6 @@
 libpen_la_SOURCES += \
 	%reldir%/ask.c \
 	%reldir%/client.c %reldir%/client.h \
-	%reldir%/receive.c
+	%reldir%/receive.c \
+	%reldir%/settle.c \
+	%reldir%/work.c
