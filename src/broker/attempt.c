@@ -181,6 +181,11 @@ static void die(struct broker *b, uint32_t i)
 
 /* ---- failures ---- */
 
+static char *copy_of(const char *text, size_t max)
+{
+    return text == NULL ? NULL : strndup(text, max);
+}
+
 /* Best effort: without memory the attempt counts all the same, and only its story is lost. */
 static void note_failure(struct broker *b, struct record *r, const struct job_failure *why)
 {
@@ -194,7 +199,9 @@ static void note_failure(struct broker *b, struct record *r, const struct job_fa
         return;
     ext->error = why->error;
     free(ext->error_text);
-    ext->error_text = why->text == NULL ? NULL : strndup(why->text, LIMIT_ERROR_TEXT_BYTES);
+    ext->error_text = copy_of(why->text, LIMIT_ERROR_TEXT_BYTES);
+    free(ext->failed_by);
+    ext->failed_by = copy_of(why->by, LIMIT_NAME_BYTES);
 }
 
 /* Full jitter: evenly from 0 to the bound, which doubles with each attempt. */
@@ -292,7 +299,7 @@ static inline void land(struct broker *b, struct record *r, int64_t cpu_ns, int6
 
 void job_lost(struct broker *b, uint32_t i, int error, const char *text)
 {
-    struct job_failure why = { .error = error, .text = text };
+    struct job_failure why = { .error = error, .text = text, .by = JOB_BY_WORKER };
     land(b, record_at(b, i), 0, 0);
     retry(b, i, &why, true);
 }

@@ -28,6 +28,7 @@ void job_ext_free(struct job_ext *ext)
     free(ext->dedupe);
     free(ext->reply_to);
     free(ext->error_text);
+    free(ext->failed_by);
     free(ext->progress);
     free(ext->died_in);
     free(ext);
@@ -45,8 +46,8 @@ static int own(char **text)
 /* All of them, so that the copy owns each or has NULL. */
 static int own_all(struct job_ext *copy)
 {
-    char **texts[] = { &copy->key,        &copy->dedupe,   &copy->reply_to,
-                       &copy->error_text, &copy->progress, &copy->died_in };
+    char **texts[] = { &copy->key,       &copy->dedupe,   &copy->reply_to, &copy->error_text,
+                       &copy->failed_by, &copy->progress, &copy->died_in };
     int r = 0;
     for (size_t k = 0; k < sizeof texts / sizeof texts[0]; k++)
         if (own(texts[k]) < 0)
@@ -77,9 +78,10 @@ int job_ext_copy(const struct job_ext *ext, struct job_ext **ret_copy)
 void job_ext_forgive(struct job_ext *ext)
 {
     free(ext->error_text);
+    free(ext->failed_by);
     free(ext->progress);
     free(ext->died_in);
-    ext->error_text = ext->progress = ext->died_in = NULL;
+    ext->error_text = ext->failed_by = ext->progress = ext->died_in = NULL;
     ext->put_at = ext->first_failed_at = ext->last_failed_at = (mono_t){ 0 };
     ext->crashes = ext->died_after = 0;
     ext->error = 0;
@@ -95,8 +97,8 @@ uint64_t job_bytes(const struct slice *body, const struct job_ext *ext)
     uint64_t sum = body->bytes;
     if (ext != NULL)
         sum += sizeof *ext + ext->headers.bytes + text_bytes(ext->key) + text_bytes(ext->dedupe) +
-               text_bytes(ext->reply_to) + text_bytes(ext->error_text) + text_bytes(ext->progress) +
-               text_bytes(ext->died_in);
+               text_bytes(ext->reply_to) + text_bytes(ext->error_text) +
+               text_bytes(ext->failed_by) + text_bytes(ext->progress) + text_bytes(ext->died_in);
     return sum;
 }
 

@@ -77,6 +77,7 @@ struct job_ext {
     uint16_t crashes;
     int error; /* the last failure, PEN_E...; 0: none */
     char *error_text; /* owned, at most LIMIT_ERROR_TEXT_BYTES; NULL: none, or there was no memory for it */
+    char *failed_by; /* owned, at most LIMIT_NAME_BYTES: in whose hands; NULL: unknown, as error_text */
     char *progress; /* owned, at most LIMIT_PROGRESS_BYTES: what its worker said last */
 
     /* Of a dead letter, set by whoever puts it into the dead-letter queue. */
@@ -128,10 +129,14 @@ struct job {
     struct job_ext *ext; /* borrowed; NULL: none */
 };
 
+/* What a job that was in an outside worker's hands has failed by. */
+#define JOB_BY_WORKER "worker"
+
 /* Why an attempt did not end well. */
 struct job_failure {
     int error;        /* PEN_E... */
     const char *text; /* borrowed, cut to LIMIT_ERROR_TEXT_BYTES; NULL: none */
+    const char *by;   /* borrowed, cut to LIMIT_NAME_BYTES: in whose hands it was; NULL: unknown */
     span_t delay; /* RELEASED: not before that; RETRY, CRASHED: at least that long, instead of a shorter backoff */
     bool uncharged; /* RELEASED: the attempt does not count */
 };

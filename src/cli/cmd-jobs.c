@@ -77,6 +77,8 @@ static const struct column dead_columns[] = {
     { "DIED IN", "died_in", COLUMN_TEXT },
     { "ATTEMPTS", "attempts", COLUMN_NUMBER },
     { "REASON", "reason", COLUMN_TEXT },
+    { "HANDLER", "handler", COLUMN_TEXT },
+    { "FIRST FAILED", "first_failed_ms", COLUMN_MS },
     { "FAILED", "failed_ms", COLUMN_MS },
     { "AGE", "age_ms", COLUMN_MS },
     { "KEY", "key", COLUMN_TEXT },

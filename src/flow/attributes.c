@@ -24,10 +24,12 @@ enum kind {
     KIND_ERROR,
     KIND_ERROR_TEXT,
     KIND_DIED_IN,
-    KIND_DIED_AFTER
+    KIND_DIED_AFTER,
+    KIND_FAILED_BY,
+    KIND_LAST = KIND_FAILED_BY
 };
 
-enum { HEAD_BYTES = 4, NUMBER_BYTES = 8, NUMBERS = 9, TEXTS = 4 };
+enum { HEAD_BYTES = 4, NUMBER_BYTES = 8, NUMBERS = 9, TEXTS = 5 };
 
 /* ---- there ---- */
 
@@ -39,7 +41,8 @@ static size_t text_bytes(const char *text)
 size_t attributes_bytes_max(const struct job_ext *ext)
 {
     return NUMBERS * (HEAD_BYTES + NUMBER_BYTES) + TEXTS * HEAD_BYTES + ext->headers.bytes +
-           text_bytes(ext->reply_to) + text_bytes(ext->error_text) + text_bytes(ext->died_in);
+           text_bytes(ext->reply_to) + text_bytes(ext->error_text) + text_bytes(ext->died_in) +
+           text_bytes(ext->failed_by);
 }
 
 static uint8_t *put_head(uint8_t *to, enum kind kind, size_t bytes)
@@ -91,6 +94,7 @@ size_t attributes_put(uint8_t *to, const struct job_ext *ext, struct attributes_
     at = put_bytes(at, KIND_HEADERS, ext->headers.at, ext->headers.bytes);
     at = put_bytes(at, KIND_ERROR_TEXT, ext->error_text, text_bytes(ext->error_text));
     at = put_bytes(at, KIND_DIED_IN, ext->died_in, text_bytes(ext->died_in));
+    at = put_bytes(at, KIND_FAILED_BY, ext->failed_by, text_bytes(ext->failed_by));
     return (size_t)(at - to);
 }
 
@@ -114,6 +118,8 @@ static int get_bytes(struct job_ext *ext, unsigned kind, const uint8_t *at, size
         return get_text(&ext->error_text, at, n);
     case KIND_DIED_IN:
         return get_text(&ext->died_in, at, n);
+    case KIND_FAILED_BY:
+        return get_text(&ext->failed_by, at, n);
     case KIND_HEADERS:
         slice_release(&ext->headers);
         return slice_copy(at, n, &ext->headers);
@@ -164,7 +170,7 @@ static int get_one(struct job_ext *ext, unsigned kind, const uint8_t *at, size_t
     if (r <= 0)
         return r;
     if (n != NUMBER_BYTES)
-        return kind > KIND_DIED_AFTER ? 0 : PEN_EDAMAGED;
+        return kind > KIND_LAST ? 0 : PEN_EDAMAGED;
     memcpy(&number, at, sizeof number);
     return get_number(ext, kind, le64toh(number), c);
 }

@@ -287,7 +287,8 @@ static void fail(struct consumer *c, struct task *t, int error, const char *reas
                     reason);
     free(t->reason);
     t->reason = strdup(reason);
-    t->failure = (struct job_failure){ .error = error, .text = t->reason };
+    t->failure =
+        (struct job_failure){ .error = error, .text = t->reason, .by = c->options.conf->name };
 }
 
 /* How the attempt ended, for the queue to decide what follows. */

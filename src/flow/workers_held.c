@@ -47,6 +47,7 @@ static void hear(struct ask *ask, struct said *s)
     s->text = batch_has(a, TEXT) ? text_copy(a->text) : NULL;
     s->why = (struct job_failure){ .error = PEN_EHANDLER,
                                    .text = s->text,
+                                   .by = JOB_BY_WORKER,
                                    .delay = span_of_ms(a->delay_ms),
                                    .uncharged = batch_has(a, UNCHARGED) };
     s->end = (struct job_settle){ .id = a->id,

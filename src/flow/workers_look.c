@@ -77,8 +77,11 @@ static void add_history(struct batch_attrs *a, const struct job_ext *ext, mono_t
     if (ext->error != 0) {
         batch_set(a, REASON, reason, text_of(pen_errname(ext->error)));
         batch_set(a, FAILED, failed_ms, ms_between(now, ext->last_failed_at));
+        batch_set(a, FIRST_FAILED, first_failed_ms, ms_between(now, ext->first_failed_at));
     }
     const char *text = ext->error_text != NULL ? ext->error_text : ext->progress;
+    if (ext->failed_by != NULL)
+        batch_set(a, HANDLER, handler, text_of(ext->failed_by));
     if (text != NULL)
         batch_set(a, TEXT, text, text_of(text));
     if (ext->died_in != NULL) {

@@ -33,6 +33,7 @@ static struct job_ext *full_ext(void)
     ext->error_text = strdup("no");
     ext->died_in = strdup("jobs");
     ext->died_after = 3;
+    ext->failed_by = strdup("mailer");
     return ext;
 }
 
@@ -57,6 +58,7 @@ START_TEST(all_come_back)
     ck_assert_str_eq(back->error_text, "no");
     ck_assert_str_eq(back->died_in, "jobs");
     ck_assert_uint_eq(back->died_after, 3);
+    ck_assert_str_eq(back->failed_by, "mailer");
     free(bytes);
     job_ext_free(ext);
     job_ext_free(back);
@@ -87,7 +89,7 @@ START_TEST(cut_off_or_twice_or_nonsense)
         wholes += r == 0;
         job_ext_free(back);
     }
-    ck_assert_uint_eq(wholes, 12); /* Behind each of the 13 but the last. */
+    ck_assert_uint_eq(wholes, 13); /* Behind each of the 14 but the last. */
     struct job_ext *back = new_ext();
     ck_assert_int_eq(attributes_get((const uint8_t *)"\3\1\0\0a\3\1\0\0b", 10, written, back),
                      PEN_EDAMAGED);

@@ -237,12 +237,16 @@ START_TEST(a_failure_may_ask_for_a_longer_wait)
     struct broker *b = broker_of((struct broker_limits){ .backoff_base = span_s(1) });
     (void)put_plain(b);
     struct job j = take_ok(b);
-    struct job_failure why = { .error = PEN_EHANDLER, .text = "busy", .delay = span_s(100) };
+    char by[LIMIT_NAME_BYTES + 2];
+    memset(by, 'x', sizeof by);
+    by[LIMIT_NAME_BYTES + 1] = '\0';
+    struct job_failure why = { .error = PEN_EHANDLER, .text = "busy", .by = by, .delay = span_s(100) };
     ck_assert_int_eq(settle_why(b, &j, OUTCOME_RETRY, &why), 0);
     ck_assert_int_eq(broker_next_due(b).ns, in_s(100).ns);
     struct job_view view;
     ck_assert(broker_peek(b, JOB_DELAYED, &view));
     ck_assert_str_eq(view.ext->error_text, "busy");
+    ck_assert_str_eq(view.ext->failed_by, by + 1); /* cut to what a name may have */
     ck_assert_int_eq(view.ext->error, PEN_EHANDLER);
     ck_assert_int_eq(view.ext->last_failed_at.ns, test_now.ns);
     the_end(b);
@@ -445,15 +449,17 @@ START_TEST(a_forgiven_job_has_no_past)
     struct job_ext *copy = NULL, *ext = with_key("k");
     (void)put_ok(b, (struct job_put){ .ext = ext });
     struct job j = take_ok(b);
-    struct job_failure why = { .error = PEN_EHANDLER, .text = "no" };
+    struct job_failure why = { .error = PEN_EHANDLER, .text = "no", .by = "mailer" };
     ck_assert_int_eq(settle_why(b, &j, OUTCOME_CRASHED, &why), 0);
     ck_assert_uint_eq(broker_take_dying(b, &j, 1), 1);
     ck_assert_int_eq(job_ext_copy(j.ext, &copy), 0);
     ck_assert_str_eq(copy->key, "k");
     ck_assert_str_eq(copy->error_text, "no");
+    ck_assert_str_eq(copy->failed_by, "mailer");
     ck_assert_uint_eq(copy->crashes, 1);
     job_ext_forgive(copy);
     ck_assert_ptr_null(copy->error_text);
+    ck_assert_ptr_null(copy->failed_by);
     ck_assert_int_eq(copy->error, 0);
     ck_assert_uint_eq(copy->crashes, 0);
     ck_assert_str_eq(copy->key, "k");
