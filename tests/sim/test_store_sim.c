@@ -126,9 +126,8 @@ static bool same(const void *a, size_t a_bytes, const void *b, size_t b_bytes)
 
 /* ---- what comes back ---- */
 
-static int see_job(void *arg, const struct store_job *j)
+static void look_at_job(const struct store_job *j)
 {
-    (void)arg;
     MUST_FOR(j->id, j->id < IDS_MAX && j->id > t.last_seen);
     t.last_seen = j->id;
     struct model_job *m = &t.jobs[j->id];
@@ -146,15 +145,36 @@ static int see_job(void *arg, const struct store_job *j)
     m->attempts = m->attempts_synced = j->state.attempts;
     m->seen = true;
     seen.recovered_jobs++;
-    return 0;
+}
+
+static void look_at_dedupe(const struct store_job *j)
+{
+    MUST_FOR(j->id, j->id < IDS_MAX && t.jobs[j->id].fate != NEVER && t.jobs[j->id].has_dedupe);
+    t.jobs[j->id].dedupe_seen = true;
+}
+
+/* Out of the store's own calls nobody jumps: they end with an error first. */
+static int guard(void (*look)(const struct store_job *j), const struct store_job *j)
+{
+    jmp_buf outer;
+    memcpy(&outer, &found_out, sizeof outer);
+    int r = setjmp(found_out);
+    if (r == 0)
+        look(j);
+    memcpy(&found_out, &outer, sizeof outer);
+    return r == 0 ? 0 : PEN_ECANCELED;
+}
+
+static int see_job(void *arg, const struct store_job *j)
+{
+    (void)arg;
+    return guard(look_at_job, j);
 }
 
 static int see_dedupe(void *arg, const struct store_job *j)
 {
     (void)arg;
-    MUST_FOR(j->id, j->id < IDS_MAX && t.jobs[j->id].fate != NEVER && t.jobs[j->id].has_dedupe);
-    t.jobs[j->id].dedupe_seen = true;
-    return 0;
+    return guard(look_at_dedupe, j);
 }
 
 /* Opening may have been stopped by a crash, so what was seen counts only when it succeeds. */
@@ -245,6 +265,8 @@ static void reopen(void)
         int r = open_store();
         if (r == 0)
             break;
+        if (r == PEN_ECANCELED)
+            longjmp(found_out, 1); /* With the complaint of see_job(). */
         MUST(sim_crashed(t.disk));
         if (t.receipts > t.news.synced)
             t.receipts =
