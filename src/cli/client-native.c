@@ -200,7 +200,7 @@ static bool survey_is_over(const struct native *n)
     return n->pattern == SOCKET_SURVEYOR && (n->id == 0 || !mono_before(pen_now(), n->survey_end));
 }
 
-static void take_frame(struct native *n, struct client_message *ret_message)
+static void take_frame(struct native *n, struct client_message *ret_message) ON_LOOP
 {
     struct frame *f = &n->frames[n->at++];
     *ret_message =

@@ -177,12 +177,13 @@ bool work_dismiss(struct work *w)
 {
     if (w->crew == NULL)
         return true;
+    loop_assert_here(w->loop);
     if (!w->crew->closing)
         crew_close(w->crew, false, "penstock work ends");
     return crew_ended(w->crew);
 }
 
-static void submit(struct slot *s)
+static void submit(struct slot *s) ON_LOOP
 {
     const char *reason;
     if (crew_check(s->work->crew, buf_at(&s->body), buf_bytes(&s->body), &reason) < 0) {
@@ -204,6 +205,7 @@ size_t work_room(const struct work *w)
 
 void slot_begin(struct slot *s)
 {
+    loop_assert_here(s->work->loop);
     s->run.loop = s->work->loop;
     s->run.on_end = on_run_end;
     s->run.arg = s;
@@ -216,8 +218,10 @@ void slot_begin(struct slot *s)
 void slot_stop(struct slot *s, bool at_once)
 {
     run_stop(&s->run, at_once);
-    if (s->submitted)
-        crew_cancel(s->work->crew, &s->request, "nobody wants it any more");
+    if (!s->submitted)
+        return;
+    loop_assert_here(s->work->loop);
+    crew_cancel(s->work->crew, &s->request, "nobody wants it any more");
 }
 
 bool slot_runs(const struct slot *s)
