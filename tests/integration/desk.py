@@ -5,6 +5,7 @@ import json
 import socket
 import struct
 
+import frames
 from daemon import PATIENCE_S
 
 REQ, REP = 0x30, 0x31
@@ -40,19 +41,26 @@ class Desk:
             data += more
         return data
 
-    def send(self, op, **members):
+    def send_bytes(self, body):
         """Ask, without waiting; the number of the request."""
         self.id += 1
-        message = struct.pack(">I", 0x80000000 | self.id) + json.dumps({"op": op, **members}).encode()
+        message = struct.pack(">I", 0x80000000 | self.id) + body
         self.socket.sendall((b"\1" if self.ipc else b"") + struct.pack(">Q", len(message)) + message)
         return self.id
 
-    def answer(self):
-        """The next answer to come: the number of its request, and what it says."""
+    def receive_bytes(self):
+        """The next answer to come: the number of its request, and its bytes."""
         self.receive(1 if self.ipc else 0)
         (count,) = struct.unpack(">Q", self.receive(8))
         message = self.receive(count)
-        return struct.unpack(">I", message[:4])[0] & 0x7FFFFFFF, json.loads(message[4:])
+        return struct.unpack(">I", message[:4])[0] & 0x7FFFFFFF, message[4:]
+
+    def send(self, op, **members):
+        return self.send_bytes(json.dumps({"op": op, **members}).encode())
+
+    def answer(self):
+        number, answer = self.receive_bytes()
+        return number, json.loads(answer)
 
     def ask(self, op, **members):
         asked = self.send(op, **members)
@@ -87,3 +95,26 @@ class Desk:
 
     def __exit__(self, *_):
         self.close()
+
+
+class FrameDesk(Desk):
+    """The same in batch frames."""
+
+    def ask(self, kind, records=(), **attrs):
+        """attrs: by the names of frames.py, of the frame; its answer."""
+        asked = self.send_bytes(frames.frame(kind, list(records), tag=self.id + 1, attrs=frames.named(attrs)))
+        number, message = self.receive_bytes()
+        answer = frames.read(message)
+        assert (number, answer.tag) == (asked, asked), (number, asked, answer)
+        return answer
+
+    def held(self, kind, jobs, bodies=None, **attrs):
+        """Say the same of all of them; the status of each."""
+        records = [
+            frames.record(body, {frames.ID: job.attrs[frames.ID], frames.LEASE: job.attrs[frames.LEASE]})
+            for job, body in zip(jobs, bodies or [b""] * len(jobs))
+        ]
+        answer = self.ask(kind, records, QUEUE=jobs[0].attrs[frames.QUEUE], **attrs)
+        assert answer.kind == frames.RECEIPTS, answer
+        assert [r.attrs[frames.ID] for r in answer.records] == [job.attrs[frames.ID] for job in jobs], answer
+        return [r.status for r in answer.records]

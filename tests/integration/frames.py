@@ -4,8 +4,12 @@ import io
 import struct
 from collections import namedtuple
 
-PUT, ERROR, RECEIPTS, RESULTS = 0x01, 0x80, 0x81, 0x83
-ID, QUEUE, TOPIC, KEY, PRIORITY, LEVEL, TEXT = 0x01, 0x03, 0x04, 0x05, 0x08, 0x41, 0xC1
+PUT, RESERVE, ACK, NACK, TOUCH, PEEK, RESULT = 0x01, 0x02, 0x03, 0x04, 0x05, 0x09, 0x0D
+ERROR, RECEIPTS, JOBS, RESULTS = 0x80, 0x81, 0x82, 0x83
+ID, LEASE, QUEUE, TOPIC, KEY, PRIORITY, LEASE_MS, WAIT_MS = 0x01, 0x02, 0x03, 0x04, 0x05, 0x08, 0x0F, 0x10
+COUNT, LEVEL, POSITION, ATTEMPTS, REASON, DIED_IN, FAILED_MS = 0x11, 0x41, 0x42, 0x44, 0x45, 0x46, 0x48
+HANDLER, FIRST_FAILED_MS, TEXT = 0x4D, 0x4E, 0xC1
+WIDTHS = {COUNT: 4, LEASE_MS: 8, WAIT_MS: 8, ID: 8}
 
 Frame = namedtuple("Frame", "kind tag attrs records")
 Record = namedtuple("Record", "body attrs status")
@@ -17,6 +21,12 @@ def attributes(given):
         bytes([number]) + len(value).to_bytes(1 if number < 0x80 else 2, "little") + value
         for number, value in given.items()
     )
+
+
+def named(attrs):
+    """{number: bytes} from {name: bytes or number}."""
+    numbers = {globals()[name]: value for name, value in attrs.items()}
+    return {n: v if isinstance(v, bytes) else v.to_bytes(WIDTHS[n], "little") for n, v in numbers.items()}
 
 
 def record(body=b"", attrs={}, status=0):
