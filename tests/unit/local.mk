@@ -57,5 +57,9 @@ unit_tests += %reldir%/test_jobq
 %canon_reldir%_test_jobq_SOURCES = \
 	%reldir%/test_jobq.c %reldir%/jobq_adapter.c %reldir%/jobq_adapter.h $(queue_contract)
 
+# The books of a broker that add up are shown to be wrong.
+unit_tests += %reldir%/test_ledger_alarm
+%canon_reldir%_test_ledger_alarm_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=broker_ledger_holds
+
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
