@@ -56,6 +56,7 @@ struct conf_queue {
     char *name;
     uint64_t items_max, bytes_max;
     enum conf_when_full when_full;
+    span_t block_timeout;
     enum conf_store store;
     enum conf_sync sync;
     span_t sync_interval;

@@ -121,12 +121,23 @@ static int build_publishers(struct daemon *d)
     return 0;
 }
 
+/* Which queue of the configuration it is; queues_count: none. */
+static size_t queue_index(const struct daemon *d, const char *name)
+{
+    size_t i = 0;
+    while (i < d->conf->queues_count && strcmp(d->conf->queues[i].name, name) != 0)
+        i++;
+    return i;
+}
+
 /* Thread `index` of an entry, whose other threads are in others: the first deals connections out to them. */
 static int build_producer(struct daemon *d, const struct conf_producer *c, unsigned index,
                           struct producer **others, struct producer **ret_producer)
 {
+    const struct conf_queue *q = &d->conf->queues[queue_index(d, c->queue)];
     struct producer_options options = { .conf = c,
                                         .queue = graph_queue(d, c->queue),
+                                        .block_timeout = q->block_timeout,
                                         .index = index,
                                         .helpers = others,
                                         .helpers_count = index == 0 ? c->threads - 1 : 0,
@@ -410,10 +421,8 @@ void graph_each_part(struct graph *g, const struct conf *conf,
 
 struct jobq *graph_queue(const struct daemon *d, const char *name)
 {
-    for (size_t i = 0; i < d->conf->queues_count; i++)
-        if (strcmp(d->conf->queues[i].name, name) == 0)
-            return d->graph.queues[i];
-    return NULL;
+    size_t i = queue_index(d, name);
+    return i < d->conf->queues_count ? d->graph.queues[i] : NULL;
 }
 
 struct totals graph_totals(const struct daemon *d)

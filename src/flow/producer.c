@@ -33,12 +33,15 @@ struct producer {
     struct outlet *replies; /* NULL unless reply: result */
     struct jobq *queue;
     struct promises *receipts; /* NULL unless they have to wait until messages are kept */
+    span_t block_timeout;      /* 0: what waits for room waits as long as it takes */
     /* owner: loop */
     struct endpoint *endpoint;
     struct jobq_putter *putter;
     struct job_put puts[LIMIT_BATCH_ITEMS];
     bool finishing, stopping;
-    bool in_line;           /* a put was short: the putter waits for its turn */
+    bool in_line;          /* a put was short: the putter waits for its turn */
+    bool impatient;        /* what the endpoint keeps has waited for block_timeout */
+    struct pen_timer wait; /* armed while the endpoint keeps something and there is a block_timeout */
     struct unpack unpack;   /* batch framing: the frame in hand */
     size_t run_at, run_end; /* which of its puts are still to be decided */
     int run_error;          /* what the record behind them is refused with */
@@ -206,14 +209,19 @@ static void malformed(struct producer *p, struct frame *f, int error, const char
     slice_release(&f->body);
 }
 
-/* The queue ended under us: a drain that became immediate. What we still have is refused. */
-static void refuse_all(struct producer *p, struct frame *frames, struct job_put *puts, size_t n)
-    ON_LOOP
+/* Put as many of n as there is room for; how many are decided. All are when the queue has ended under us, in a drain that
+ * became immediate, and when they have waited for long enough: then the place in line is given up. */
+static size_t put_some(struct producer *p, struct job_put *puts, size_t n) ON_LOOP
 {
-    for (size_t k = 0; k < n; k++) {
-        puts[k].ret_status = PEN_EDRAINING;
-        decided(p, &frames[k], &puts[k]);
-    }
+    int r = jobq_putter_put(p->putter, puts, n);
+    size_t put = r < 0 ? 0 : (size_t)r;
+    if (put == n || (r >= 0 && !p->impatient))
+        return put;
+    for (size_t k = put; k < n; k++)
+        puts[k].ret_status = r < 0 ? PEN_EDRAINING : PEN_EFULL;
+    if (r >= 0)
+        (void)BUG(jobq_putter_put(p->putter, NULL, 0) > 0);
+    return n;
 }
 
 /* Put one run; returns how many frames are decided. */
@@ -221,18 +229,13 @@ static size_t put_run(struct producer *p, struct frame *frames, size_t n) ON_LOO
 {
     if (n == 0 && !p->in_line)
         return 0;
-    int r = jobq_putter_put(p->putter, p->puts,
-                            n); /* Also to give a turn back, of which nothing came. */
-    p->in_line = r >= 0 && (size_t)r < n;
-    if (r < 0) {
-        refuse_all(p, frames, p->puts, n);
-        return n;
-    }
-    for (size_t k = 0; k < (size_t)r; k++)
+    size_t done = put_some(p, p->puts, n); /* Also to give a turn back, of which nothing came. */
+    p->in_line = done < n;
+    for (size_t k = 0; k < done; k++)
         decided(p, &frames[k], &p->puts[k]);
-    for (size_t k = (size_t)r; k < n; k++)
+    for (size_t k = done; k < n; k++)
         undo(p, &p->puts[k]);
-    return (size_t)r;
+    return done;
 }
 
 /* Decode a run of frames and put it. *ret_short: the queue is full and the rest must be kept. */
@@ -305,11 +308,8 @@ static bool put_records(struct producer *p, const struct frame *f) ON_LOOP
 {
     size_t n = p->run_end - p->run_at;
     struct job_put *puts = p->puts + p->run_at;
-    int r = n > 0 ? jobq_putter_put(p->putter, puts, n) : 0;
-    size_t decided = r < 0 ? n : (size_t)r;
+    size_t decided = n > 0 ? put_some(p, puts, n) : 0;
     for (size_t k = 0; k < decided; k++) {
-        if (r < 0)
-            puts[k].ret_status = PEN_EDRAINING;
         record_ended(p, &f->route, puts[k].ret_status, puts[k].ret_id);
         if (puts[k].ret_status < 0)
             drop_put(&puts[k]);
@@ -365,6 +365,33 @@ static size_t take_frames(struct producer *p, struct frame *frames, size_t n, bo
     return *ret_short ? 0 : 1;
 }
 
+/* ---- patience ---- */
+
+/* What the endpoint keeps was offered first when the wait began, for it reads nothing meanwhile: so all of it has waited
+ * that long, and is decided when it is offered again. */
+static void on_wait_end(struct pen_loop *loop, void *arg, int status)
+{
+    struct producer *p = arg;
+    if (status < 0)
+        return;
+    loop_assert_here(loop);
+    p->impatient = true;
+    endpoint_resume(p->endpoint);
+}
+
+/* Frames were offered; is_short: some are kept. */
+static void watch_wait(struct producer *p, bool is_short) ON_LOOP
+{
+    p->impatient = false;
+    bool begins = is_short && p->block_timeout.ns > 0 && p->wait.loop == NULL;
+    if (!is_short)
+        pen_timer_cancel(&p->wait);
+    else if (begins &&
+             pen_loop_call_later(p->part.loop, &p->wait, p->block_timeout, on_wait_end, p) < 0)
+        log_limited(&p->limit, LOG_BURST, p->part.subject,
+                    "no memory to limit the wait for room in queue %s", jobq_name(p->queue));
+}
+
 static size_t on_frames(struct endpoint *e, struct frame *frames, size_t n, void *arg)
 {
     (void)e;
@@ -375,6 +402,7 @@ static size_t on_frames(struct endpoint *e, struct frame *frames, size_t n, void
     while (taken < n && !is_short)
         taken += take_frames(p, frames + taken, n - taken, &is_short);
     count_set(&p->paused, is_short);
+    watch_wait(p, is_short);
     return taken;
 }
 
@@ -429,6 +457,7 @@ static void on_replies_drained(void *arg)
 static void stop(struct producer *p) ON_LOOP
 {
     p->stopping = true;
+    pen_timer_cancel(&p->wait);
     endpoint_pause(p->endpoint);
     if (p->replies != NULL)
         outlet_close(p->replies, true);
@@ -576,6 +605,7 @@ int producer_new(const struct producer_options *options, char *text, size_t size
     part.name = name_of_thread(p, options->index);
     struct jobq_putter_options putter = { .patient = !answers(p), .on_room = on_queue_room, .arg = p };
     p->queue = options->queue;
+    p->block_timeout = answers(p) ? options->block_timeout : (span_t){ 0 };
     int r = part_init(&p->part, &part);
     if (r == 0)
         r = open_replies(p);
@@ -612,6 +642,7 @@ void producer_free(struct producer **producer)
     if (p == NULL)
         return;
     drop_run(p);
+    pen_timer_cancel(&p->wait);
     outlet_free(&p->replies);
     promises_free(&p->receipts);
     jobq_putter_close(&p->putter);

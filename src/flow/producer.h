@@ -18,6 +18,7 @@ struct producer;
 struct producer_options {
     const struct conf_producer *conf;
     struct jobq *queue;
+    span_t block_timeout; /* how long a request waits for room before it is refused; 0: as long as it takes */
     unsigned index; /* of the thread, from 0 */
     struct producer *const *helpers; /* of the first: the others; borrowed for the call, joined before one is freed */
     size_t helpers_count;

@@ -154,16 +154,19 @@ static int try(struct desk *d, struct job_put *puts, size_t n) ON_LOOP
     return n == 1 ? jobq_putter_put(d->putter, puts, n) : jobq_putter_put_all(d->putter, puts, n);
 }
 
-/* Without a time in the request it waits for as long as it takes. */
-static uint64_t patience(const struct worker_request *q)
+/* Milliseconds: as long as the request says and the queue permits. */
+static uint64_t patience(const struct worker_request *q, const struct conf_queue *c)
 {
-    return batch_has(&q->frame, WAIT) ? q->frame.wait_ms : INT64_MAX;
+    uint64_t asked = batch_has(&q->frame, WAIT) ? q->frame.wait_ms : INT64_MAX;
+    uint64_t most =
+        c->block_timeout.ns > 0 ? (uint64_t)(c->block_timeout.ns + 999999) / 1000000 : INT64_MAX;
+    return asked < most ? asked : most;
 }
 
 static int wait_for_room(struct ask *ask, struct desk *d, struct job_put *puts, size_t n) ON_LOOP
 {
     struct job_put *copy = malloc(n * sizeof *copy);
-    struct pending *p = copy != NULL ? pending_new(ask, 1, patience(&ask->request)) : NULL;
+    struct pending *p = copy != NULL ? pending_new(ask, 1, patience(&ask->request, d->conf)) : NULL;
     if (p == NULL) {
         free(copy);
         puts_release(puts, n);
@@ -188,7 +191,7 @@ int workers_put(struct ask *ask)
     if (r < 0)
         return r;
     r = list_empty(&d->puts) ? try(d, puts, n) : 0;
-    if (r == 0 && patience(&ask->request) == 0)
+    if (r == 0 && patience(&ask->request, d->conf) == 0)
         r = PEN_EFULL;
     if (r == 0)
         return wait_for_room(ask, d, puts, n);

@@ -64,6 +64,10 @@ class Pipeline(Daemon):
         while not condition(next(w for w in self.status()["workers"] if w["name"] == name)):
             assert self.process.poll() is None, "penstockd has ended"
 
+    def wait_producer(self, name, condition):
+        while not condition(next(p for p in self.status()["producers"] if p["name"] == name)):
+            assert self.process.poll() is None, "penstockd has ended"
+
     def wait_peers(self, publisher, n=1):
         while True:
             peers = {p["name"]: p["peers"] for p in self.status()["publishers"]}

@@ -98,6 +98,7 @@ START_TEST(defaults_are_set)
     ck_assert_uint_eq(q->items_max, 65536);
     ck_assert_uint_eq(q->bytes_max, 64 << 20);
     ck_assert_int_eq(q->when_full, WHEN_FULL_BLOCK);
+    ck_assert_int_eq(q->block_timeout.ns, 0);
     ck_assert_int_eq(q->store, STORE_MEMORY);
 
     const struct conf_producer *p = &conf->producers[0];
