@@ -164,6 +164,25 @@ START_TEST(many_share_a_sync)
 }
 END_TEST
 
+/* Segments are let go of by a thread of its own, which may be behind: how many there are when it has caught up, or after many
+ * more jobs. */
+static uint32_t segments_left(uint64_t id)
+{
+    enum { MORE = 5000 };
+    struct store_stats s;
+    store_stats(store, &s);
+    for (int i = 0; i < MORE && s.segments > STORE_SPACE_SEGMENTS + 2; i++, id++) {
+        pthread_mutex_lock(&lock);
+        uint64_t ticket = put_one(id);
+        pthread_mutex_unlock(&lock);
+        store_kick(store);
+        await(ticket, true);
+        store_end(store, id);
+        store_stats(store, &s);
+    }
+    return s.segments;
+}
+
 /* A backlog that stays small while a lot goes through, and one job that stays for ever. */
 START_TEST(old_segments_go)
 {
@@ -182,9 +201,7 @@ START_TEST(old_segments_go)
     (void)open_store(STORE_SYNC_GROUP);
     ck_assert_uint_eq(count, 10);
     ck_assert_uint_eq(sum, 1 + 9 * 20000 - (8 * 9) / 2);
-    struct store_stats s;
-    store_stats(store, &s);
-    ck_assert_uint_le(s.segments, STORE_SPACE_SEGMENTS + 2);
+    ck_assert_uint_le(segments_left(20001), STORE_SPACE_SEGMENTS + 2);
     ck_assert_int_eq(store_close(&store), 0);
 }
 END_TEST
