@@ -11,7 +11,7 @@
  *   - every dedupe id of a synced put is remembered, ended or not;
  *   - nothing is called damaged.
  *
- *   test_store_sim [SEED [COUNT]]     COUNT seeds from SEED on: 2,000 by default, 100,000 with PENSTOCK_LONG=1
+ *   test_store_sim [SEED [COUNT]]     COUNT seeds from SEED on: 2,000 by default (200 under a sanitizer), 100,000 with PENSTOCK_LONG=1
  *
  * Afterwards the same with a disk that lies about one kind of sync at a time, as if the store had forgotten it: each such
  * lie must be found out, or the test could not fail.
@@ -532,12 +532,19 @@ static int try_lie(const char *name, unsigned lie, uint64_t first)
     return 1;
 }
 
+/* A seed takes ten times as long under a sanitizer, which looks at each of them and needs fewer. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { SEEDS = 200 };
+#else
+enum { SEEDS = 2000 };
+#endif
+
 int main(int argc, char **argv)
 {
     uint64_t first = argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
     uint64_t count = argc > 2                  ? strtoull(argv[2], NULL, 10)
                      : getenv("PENSTOCK_LONG") ? 100000
-                                               : 2000;
+                                               : SEEDS;
     (void)mallopt(M_MMAP_THRESHOLD, 256 << 20); /* Windows of a MiB come and go. */
     (void)mallopt(M_TRIM_THRESHOLD, 256 << 20);
     for (uint64_t n = 0; n < count; n++) {
