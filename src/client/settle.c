@@ -103,6 +103,7 @@ static void on_said(struct request *r, int error, struct batch_reader *answer, s
 {
     struct saying *s = CONTAINER_OF(r, struct saying, request);
     (void)message;
+    loop_assert_here(s->client->loop);
     if (answer != NULL && (answer->kind != BATCH_RECEIPTS || answer->left != s->count))
         error = PEN_EPROTO;
     for (uint32_t k = 0; k < s->count; k++) {

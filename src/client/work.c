@@ -247,6 +247,7 @@ static void on_reserved(struct request *r, int error, struct batch_reader *answe
 {
     struct reserve *reserve = CONTAINER_OF(r, struct reserve, request);
     struct pen_client *c = reserve->client;
+    loop_assert_here(c->loop);
     c->work->reserves--;
     c->work->asked_count -= reserve->count;
     if (answer != NULL && (answer->kind != BATCH_JOBS || answer->left > reserve->count))
@@ -418,6 +419,7 @@ void work_fini(struct pen_client *c)
     struct work *w = c->work;
     if (w == NULL)
         return;
+    loop_assert_here(c->loop);
     pen_timer_cancel(&w->touch_timer);
     pen_timer_cancel(&w->pause_timer);
     pen_getter_close(&w->getter);
