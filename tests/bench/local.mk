@@ -58,3 +58,6 @@ bench_scripts = %reldir%/squares %reldir%/news %reldir%/echo
 # What a job costs that is held.
 bench_scripts += %reldir%/held
 dist_check_SCRIPTS += $(bench_scripts)
+
+# What tests/bench/peers builds for itself.
+CLEANFILES += %reldir%/brokers/load-*
